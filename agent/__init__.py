@@ -1,0 +1,1 @@
+"""The agent: documents in, evidence and suggestions out."""

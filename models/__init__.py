@@ -1,0 +1,1 @@
+"""Diffraction and numbers: patterns, networks, tracking and decision rules. No Bluesky."""

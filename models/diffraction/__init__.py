@@ -1,0 +1,1 @@
+"""The physics of a powder pattern, from a crystal to counts."""

@@ -1,0 +1,1 @@
+"""Networks that name phases: their definitions, files and cards."""

@@ -1,0 +1,1 @@
+"""Rules that turn what is known into a suggestion."""

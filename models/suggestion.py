@@ -1,0 +1,138 @@
+"""What the agent tells a plan: a suggestion, and the evidence that goes on record with it.
+
+The one module of `models` that plans know. It imports nothing heavy, so that a plan never loads
+an inference engine.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Self
+
+CRYSTAL_SYSTEMS = (
+    "triclinic",
+    "monoclinic",
+    "orthorhombic",
+    "tetragonal",
+    "trigonal",
+    "hexagonal",
+    "cubic",
+)
+
+
+class Action(StrEnum):
+    """What the scan should do next."""
+
+    CONTINUE = "continue"
+    REFINE = "refine"
+    COARSEN = "coarsen"
+    EXTEND = "extend"
+    EXPOSE = "expose"
+    MOVE = "move"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One piece of advice for the plan, which keeps the last word within its own limits.
+
+    Attributes
+    ----------
+    action : Action
+        What to do next.
+    reason : str
+        One sentence that a person can read.
+    step : float
+        Proposed next step of the scanned axis in that axis' unit; NaN when there is no opinion.
+    """
+
+    action: Action
+    reason: str
+    step: float = math.nan
+
+
+def _column(dtype: str, units: str = "") -> Any:
+    missing = {"number": math.nan, "integer": 0, "string": ""}[dtype]
+    return field(default=missing, metadata={"dtype": dtype, "units": units})
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What the agent made of one frame, flat, just as it stands in the stream `agent`.
+
+    A number that is unknown is NaN, an integer 0 and a text empty: a record needs the same columns
+    in every row. `problem` says why nothing is known.
+    """
+
+    frame_seq_num: int = _column("integer")
+    action: str = _column("string")
+    reason: str = _column("string")
+    step: float = _column("number")
+    problem: str = _column("string")
+    crystal_system: str = _column("string")
+    crystal_system_probability: float = _column("number")
+    crystal_system_set: str = _column("string")
+    p_triclinic: float = _column("number")
+    p_monoclinic: float = _column("number")
+    p_orthorhombic: float = _column("number")
+    p_tetragonal: float = _column("number")
+    p_trigonal: float = _column("number")
+    p_hexagonal: float = _column("number")
+    p_cubic: float = _column("number")
+    space_group_number: int = _column("integer")
+    space_group_probability: float = _column("number")
+    entropy: float = _column("number", "nat")
+    novelty: float = _column("number")
+    axis_value: float = _column("number")
+    strain: float = _column("number")
+    strain_uncertainty: float = _column("number")
+    volume_ratio: float = _column("number")
+    residual: float = _column("number")
+    change_probability: float = _column("number")
+    new_phase_fraction: float = _column("number")
+    state: str = _column("string")
+    changed_since_seq_num: int = _column("integer")
+
+    @classmethod
+    def none(cls, frame_seq_num: int, problem: str) -> Self:
+        """Return the advice of an agent that has none: carry on, and the sentence that says why."""
+        return cls(
+            frame_seq_num=frame_seq_num,
+            action=Action.CONTINUE.value,
+            reason=f"no advice: {problem}",
+            problem=problem,
+        )
+
+    @property
+    def suggestion(self) -> Suggestion:
+        """The part that a plan obeys."""
+        return Suggestion(Action(self.action), self.reason, self.step)
+
+    @property
+    def crystal_system_probabilities(self) -> dict[str, float]:
+        """Probability of each of the seven crystal systems, by name."""
+        return {name: getattr(self, f"p_{name}") for name in CRYSTAL_SYSTEMS}
+
+    def values(self) -> dict[str, float | int | str]:
+        """Return the columns of this row by name."""
+        return {column.name: getattr(self, column.name) for column in fields(self)}
+
+
+def advice_data_keys(source: str) -> dict[str, Mapping[str, Any]]:
+    """Return event-model data keys of the columns of an `Advice`, in order.
+
+    Examples
+    --------
+    >>> advice_data_keys("phasepilot")["entropy"]["units"]
+    'nat'
+    """
+    numpy_types = {"number": "<f8", "integer": "<i8"}
+    keys: dict[str, Mapping[str, Any]] = {}
+    for column in fields(Advice):
+        dtype = column.metadata["dtype"]
+        key = {"source": source, "dtype": dtype, "shape": [], "units": column.metadata["units"]}
+        if dtype in numpy_types:
+            key["dtype_numpy"] = numpy_types[dtype]
+        keys[column.name] = key
+    return keys

@@ -1,0 +1,1 @@
+"""Following the lattice from frame to frame and noticing that something changed."""

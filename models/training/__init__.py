@@ -1,0 +1,1 @@
+"""How the networks that ship are trained (needs the train extra)."""

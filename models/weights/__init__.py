@@ -1,0 +1,1 @@
+"""Trained networks: one ONNX file and one JSON card each."""

@@ -1,0 +1,1 @@
+"""Bluesky plans that ask an advisor and obey within their own limits."""

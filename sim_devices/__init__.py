@@ -1,0 +1,1 @@
+"""A simulated high-pressure beamline that answers like a real one."""
