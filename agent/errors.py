@@ -1,9 +1,12 @@
-"""What can go wrong around the agent, outside of its own numbers.
+"""What can go wrong in the agent, outside the numbers.
 
 ::
 
     AgentError(RuntimeError)
-    └── PatternFileError    a file that holds no powder pattern that we can read
+    ├── ConfigurationError  settings that cannot be used, or that contradict each other
+    ├── PatternFileError    a file of patterns that cannot be read
+    └── ArchiveError        runs that cannot be kept, found or read back
+        └── DocumentError   a document, or a log of documents, that cannot be used
 """
 
 
@@ -11,5 +14,17 @@ class AgentError(RuntimeError):
     """Base of every error raised by phasepilot.agent; its text is one sentence for the user."""
 
 
+class ConfigurationError(AgentError):
+    """Settings cannot be used, or contradict each other."""
+
+
 class PatternFileError(AgentError):
-    """A file holds no powder pattern that we can read."""
+    """A file of patterns cannot be read."""
+
+
+class ArchiveError(AgentError):
+    """Runs cannot be kept, found or read back."""
+
+
+class DocumentError(ArchiveError):
+    """A document, or a log of documents, cannot be used."""

@@ -52,8 +52,16 @@ class Suggestion:
     step: float = math.nan
 
 
+N_SPACE_GROUPS = 230
+
+
 def _column(dtype: str, units: str = "") -> Any:
-    missing = {"number": math.nan, "integer": 0, "string": ""}[dtype]
+    missing = {
+        "number": math.nan,
+        "integer": 0,
+        "string": "",
+        "array": (math.nan,) * N_SPACE_GROUPS,
+    }[dtype]
     return field(default=missing, metadata={"dtype": dtype, "units": units})
 
 
@@ -82,13 +90,14 @@ class Advice:
     p_cubic: float = _column("number")
     space_group_number: int = _column("integer")
     space_group_probability: float = _column("number")
+    space_group_probabilities: tuple[float, ...] = _column("array")
     entropy: float = _column("number", "nat")
     novelty: float = _column("number")
     axis_value: float = _column("number")
     strain: float = _column("number")
     strain_uncertainty: float = _column("number")
     volume_ratio: float = _column("number")
-    residual: float = _column("number")
+    excess: float = _column("number")
     change_probability: float = _column("number")
     new_phase_fraction: float = _column("number")
     state: str = _column("string")
@@ -104,6 +113,17 @@ class Advice:
             problem=problem,
         )
 
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """Return the advice of columns read back from a record; missing ones stay unknown."""
+        casts: dict[str, Any] = {"number": float, "integer": int, "string": str}
+        known: dict[str, Any] = {}
+        for column in fields(cls):
+            if column.name in values:
+                cast = casts.get(column.metadata["dtype"], lambda row: tuple(map(float, row)))
+                known[column.name] = cast(values[column.name])
+        return cls(**known)
+
     @property
     def suggestion(self) -> Suggestion:
         """The part that a plan obeys."""
@@ -114,7 +134,7 @@ class Advice:
         """Probability of each of the seven crystal systems, by name."""
         return {name: getattr(self, f"p_{name}") for name in CRYSTAL_SYSTEMS}
 
-    def values(self) -> dict[str, float | int | str]:
+    def values(self) -> dict[str, float | int | str | tuple[float, ...]]:
         """Return the columns of this row by name."""
         return {column.name: getattr(self, column.name) for column in fields(self)}
 
@@ -127,11 +147,12 @@ def advice_data_keys(source: str) -> dict[str, Mapping[str, Any]]:
     >>> advice_data_keys("phasepilot")["entropy"]["units"]
     'nat'
     """
-    numpy_types = {"number": "<f8", "integer": "<i8"}
+    numpy_types = {"number": "<f8", "integer": "<i8", "array": "<f8"}
     keys: dict[str, Mapping[str, Any]] = {}
     for column in fields(Advice):
         dtype = column.metadata["dtype"]
-        key = {"source": source, "dtype": dtype, "shape": [], "units": column.metadata["units"]}
+        shape = [N_SPACE_GROUPS] if dtype == "array" else []
+        key = {"source": source, "dtype": dtype, "shape": shape, "units": column.metadata["units"]}
         if dtype in numpy_types:
             key["dtype_numpy"] = numpy_types[dtype]
         keys[column.name] = key

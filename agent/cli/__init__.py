@@ -2,10 +2,13 @@
 
 import typer
 
+from phasepilot.agent.cli.classify import classify
+from phasepilot.agent.cli.demo import demo
 from phasepilot.agent.cli.train import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(train)
+for command in (demo, classify, train):
+    app.command()(command)
 
 
 @app.callback()

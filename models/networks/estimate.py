@@ -44,9 +44,12 @@ class PhaseEstimate:
 
     @property
     def space_group_number(self) -> int:
-        """The most probable space group of the most probable crystal system."""
-        is_in_system = int(self.crystal_system_probabilities.argmax()) == _SYSTEM_OF_GROUP
-        return int(np.where(is_in_system, self.space_group_probabilities, -1.0).argmax()) + 1
+        """The most probable space group.
+
+        It need not belong to the most probable crystal system, whose probability may be spread
+        over many groups.
+        """
+        return int(self.space_group_probabilities.argmax()) + 1
 
     def top_space_groups(self, n_groups: int) -> list[tuple[int, float]]:
         """Return the most probable space groups and their probabilities."""

@@ -48,14 +48,14 @@ def advise(
         return _after_change(state, axis_value, settings)
     if phase.stage is Stage.CHANGING:
         reason = (
-            f"a phase change is under way since frame {phase.changed_since_seq_num}:"
-            f" {phase.new_phase_fraction:.0%} of the intensity is in new lines"
+            f"changing since frame {phase.changed_since_seq_num},"
+            f" {phase.new_phase_fraction:.0%} of the intensity in new lines"
         )
         return _finer(state, reason, settings)
     if phase.change_probability >= settings.suspicion:
         reason = (
-            f"a change may have begun (probability {phase.change_probability:.0%}): the strongest"
-            f" unexplained line stands {phase.excess:.1f} standard deviations out"
+            f"a change may have begun (probability {phase.change_probability:.0%}),"
+            f" an unexplained line stands {phase.excess:.1f} standard deviations out"
         )
         return _finer(state, reason, settings)
     return _coarser(state, settings)
@@ -96,4 +96,6 @@ def _after_change(
     if travelled >= settings.stop_margin:
         told = f"the new phase has been followed for {travelled:.3g}, as asked; stop"
         return Suggestion(Action.STOP, told, state.step), state
-    return _coarser(state, settings)
+    suggestion, coarser = _coarser(state, settings)
+    told = f"the new phase is stable; {settings.stop_margin - travelled:.3g} to go"
+    return Suggestion(suggestion.action, told, suggestion.step), coarser

@@ -48,7 +48,7 @@ class TrackerSettings:
 
     frames_between_changes: float = 100.0
     max_strain_step: float = 0.012
-    excess_midpoint: float = 7.0
+    excess_midpoint: float = 9.0
     alarm_probability: float = 0.5
     established_fraction: float = 0.9
     established_frames: int = 2

@@ -1,0 +1,242 @@
+"""`phasepilot demo`: a simulated compression experiment, watched and steered live."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from phasepilot.agent.cli.console import console, reporting_errors
+from phasepilot.agent.cli.frame_display import FrameDisplay
+
+if TYPE_CHECKING:
+    from phasepilot.agent.configuration import AgentConfiguration
+    from phasepilot.agent.report.run_record import RunRecord
+    from phasepilot.sim_devices.beamline import SimulatedBeamline
+    from phasepilot.sim_devices.materials import Material
+
+# The coarse step is this part of the material's range; the fine one is three halvings below it.
+_N_COARSE_STEPS = 24
+_N_FINE_STEPS = 8 * _N_COARSE_STEPS
+# How far to follow the new phase, in coarse steps.
+_MARGIN_STEPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of the demo in GPa, from the range of the material."""
+
+    coarse_gpa: float
+    fine_gpa: float
+    margin_gpa: float
+
+    @classmethod
+    def of(cls, material: "Material") -> "Steps":
+        """Return the steps that suit a material."""
+        span = material.scan_stop_gpa - material.scan_start_gpa
+        coarse = span / _N_COARSE_STEPS
+        return cls(coarse, span / _N_FINE_STEPS, _MARGIN_STEPS * coarse)
+
+
+def demo(
+    material: Annotated[str, typer.Option(help="KCl, Si or Fe.")] = "KCl",
+    out: Annotated[
+        Path, typer.Option(help="Folder for the report, the documents and the catalog.")
+    ] = Path("phasepilot-demo"),
+    seed: Annotated[int, typer.Option(help="Seed of all simulated noise.")] = 0,
+    no_steer: Annotated[
+        bool, typer.Option("--no-steer", help="Run the plain scan; the agent only watches.")
+    ] = False,
+    keep_serving: Annotated[
+        bool, typer.Option("--keep-serving", help="Leave Tiled up until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Compress a simulated sample in a diamond anvil cell until its phase has changed.
+
+    A real RunEngine, simulated devices, the agent in lock-step and a real Tiled server on this
+    machine. Writes report.html and report.png.
+    """
+    with reporting_errors():
+        from phasepilot.sim_devices.beamline import simulated_beamline
+        from phasepilot.sim_devices.materials import MaterialError
+
+        try:
+            beamline = simulated_beamline(material, seed=seed)
+        except MaterialError as error:
+            raise typer.BadParameter(str(error), param_hint="--material") from error
+        _run_demo(beamline, out, is_steered=not no_steer, keeps_serving=keep_serving)
+
+
+def _run_demo(
+    beamline: "SimulatedBeamline", directory: Path, *, is_steered: bool, keeps_serving: bool
+) -> None:
+    from phasepilot.agent.archive.tiled_server import embedded_tiled_server
+    from phasepilot.agent.archive.tiled_upload import ArchiveWriter
+    from phasepilot.agent.report.page import write_report
+
+    directory.mkdir(parents=True, exist_ok=True)
+    status = console.status("starting a Tiled server for the data")
+    status.start()
+    with embedded_tiled_server(directory / "catalog") as server:
+        status.stop()
+        writer = ArchiveWriter(directory / "documents", server.client)
+        started = time.perf_counter()
+        run_uid = _measure(beamline, writer, is_steered=is_steered)
+        elapsed_s = time.perf_counter() - started
+        with console.status("archiving the run and drawing the report"):
+            writer.close(timeout_s=30.0)
+            record = _record(server.client, run_uid, beamline, elapsed_s, is_steered=is_steered)
+            picture, page = write_report(record, directory)
+        _print_summary(record)
+        for sentence in writer.problems:
+            console.print(f"[yellow]archive:[/] {sentence}")
+        console.print(f"run {run_uid} is in Tiled; see {page} and {picture}")
+        if keeps_serving:
+            _keep_serving(server, run_uid)
+
+
+def _configuration(material: "Material") -> "AgentConfiguration":
+    from phasepilot.agent.configuration import AgentConfiguration
+    from phasepilot.models.steering.compression_rule import CompressionSettings
+
+    steps = Steps.of(material)
+    return AgentConfiguration(
+        intensity_field="detector_intensity",
+        two_theta_field="detector_two_theta_deg",
+        wavelength_field="detector_wavelength_angstrom",
+        axis_field="cell_pressure_gpa",
+        steering=CompressionSettings(steps.coarse_gpa, steps.fine_gpa, steps.margin_gpa),
+    )
+
+
+def _measure(beamline: "SimulatedBeamline", writer: Any, *, is_steered: bool) -> str:
+    """Run the scan in a RunEngine and return the uid of the run."""
+    from bluesky import RunEngine
+
+    from phasepilot.agent.phase_agent import PhaseAgent
+    from phasepilot.plans.compression_scan import compression_scan
+
+    material = beamline.material
+    steps = Steps.of(material)
+    agent = PhaseAgent(_configuration(material))
+    run_engine = RunEngine({})
+    run_engine.subscribe(writer)
+    run_engine.subscribe(agent)
+    if not is_steered:
+        # Nothing of the agent is in the run then: what it saw becomes a run of its own.
+        agent.subscribe(writer)
+    plan = compression_scan(
+        [beamline.detector],
+        beamline.cell,
+        material.scan_start_gpa,
+        material.scan_stop_gpa,
+        step=steps.coarse_gpa,
+        advisor=agent if is_steered else None,
+        min_step=steps.fine_gpa,
+        md={"sample": {"name": material.name}, "purpose": "phasepilot demo"},
+    )
+    with FrameDisplay(material.scan_start_gpa, material.scan_stop_gpa, "GPa") as display:
+        agent.subscribe(display)
+        (run_uid,) = run_engine(plan)
+        agent.wait()
+    return str(run_uid)
+
+
+def _record(
+    client: Any,
+    run_uid: str,
+    beamline: "SimulatedBeamline",
+    elapsed_s: float,
+    *,
+    is_steered: bool,
+) -> "RunRecord":
+    """Return the record of the run as it stands in the archive."""
+    from phasepilot.agent.archive.tiled_columns import archived_documents, find_run
+    from phasepilot.agent.report.build_record import frame_records, recorded_advice
+    from phasepilot.agent.report.run_record import RunRecord
+    from phasepilot.agent.run_history import onset_interval
+
+    material = beamline.material
+    documents = list(archived_documents(find_run(client, run_uid)))
+    if is_steered:
+        advice = recorded_advice(documents, stream="agent", prefix="agent_")
+    else:
+        analysis = next(
+            run for run in client.values() if run.start.get("analysis_of") == run_uid
+        )
+        advice = recorded_advice(archived_documents(analysis), stream="primary", prefix="")
+    frames = frame_records(documents, _configuration(material), advice)
+    interval = onset_interval(tuple(advice[number] for number in sorted(advice)))
+    low, high = interval or (None, None)
+    return RunRecord(
+        uid=run_uid,
+        sample=material.name,
+        axis_label="pressure",
+        axis_units="GPa",
+        wavelength_angstrom=beamline.sample.diffractometer.wavelength_angstrom,
+        frames=frames,
+        true_onset=material.transition_pressure_gpa,
+        found_onset=None if low is None or high is None else (low + high) / 2,
+        found_onset_low=low,
+        found_onset_high=high,
+        summary=_summary(material, frames, interval, elapsed_s, is_steered=is_steered),
+    )
+
+
+def _summary(
+    material: "Material",
+    frames: Any,
+    interval: tuple[float, float] | None,
+    elapsed_s: float,
+    *,
+    is_steered: bool,
+) -> Any:
+    from phasepilot.agent.report.run_record import RunSummary
+
+    steps = Steps.of(material)
+    travelled = frames[-1].axis_value - frames[0].axis_value
+    n_fine = round(travelled / steps.fine_gpa) + 1
+    found = "none"
+    error = ""
+    if interval:
+        low, high = interval
+        found = f"{(low + high) / 2:.3f} GPa (between {low:.3f} and {high:.3f})"
+        error = f"{(low + high) / 2 - material.transition_pressure_gpa:+.3f} GPa"
+    rows = (
+        ("sample", f"{material.low_pressure.name} to {material.high_pressure.name}, simulated"),
+        ("scan", "steered by the agent" if is_steered else "plain, the agent only watched"),
+        ("transition found (onset)", found),
+        ("true onset", f"{material.transition_pressure_gpa:.3f} GPa"),
+        ("found less true", error or "-"),
+        ("frames taken", str(len(frames))),
+        (
+            "frames of a fixed fine scan",
+            f"{n_fine} (steps of {steps.fine_gpa:.3g} GPa over the same range)",
+        ),
+        ("time", f"{elapsed_s:.1f} s"),
+    )
+    return RunSummary(f"{material.name} under compression", rows)
+
+
+def _print_summary(record: "RunRecord") -> None:
+    from rich.table import Table
+
+    table = Table(title=record.summary.title, show_header=False, title_style="bold")
+    for label, value in record.summary.rows:
+        table.add_row(label, value)
+    console.print(table)
+
+
+def _keep_serving(server: Any, run_uid: str) -> None:
+    console.print(f"Tiled serves at {server.uri} with the key {server.api_key}", soft_wrap=True)
+    console.print(
+        f"try: phasepilot replay --tiled {server.uri} --api-key {server.api_key} {run_uid}",
+        soft_wrap=True,
+    )
+    console.print("Ctrl-C ends it")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        console.print("stopped")

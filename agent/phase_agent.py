@@ -1,0 +1,186 @@
+"""The agent: a callable that Bluesky hands its documents, with the verbs ingest, suggest, report."""
+
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Future
+from importlib.metadata import version
+from typing import Any
+
+from phasepilot.agent.analysis_run import AnalysisRun, DocumentSink
+from phasepilot.agent.configuration import AgentConfiguration
+from phasepilot.agent.frame_pipeline import FramePipeline
+from phasepilot.agent.frames import MAX_OPEN_RUNS, Frame, FrameReader
+from phasepilot.agent.run_history import RunHistory, RunReport
+from phasepilot.agent.worker import Worker
+from phasepilot.models.networks.registry import PhaseModel, load_model
+from phasepilot.models.suggestion import Advice, Suggestion
+
+logger = logging.getLogger(__name__)
+
+# Futures of frames that nobody asks for any more are dropped from the oldest on.
+_MAX_FUTURES = 10_000
+
+
+class PhaseAgent:
+    """Names the phase in every frame, follows the lattice and suggests what to do next.
+
+    Subscribe it, and hand it to a plan as its advisor::
+
+        agent = PhaseAgent(AgentConfiguration(intensity_field="det_intensity", ...))
+        RE.subscribe(agent)
+        RE(compression_scan([det], cell, 0.5, 5.0, step=0.2, advisor=agent))
+
+    Frames are judged one after another in one thread of the agent; the RunEngine only waits for
+    the copy of a frame. It never sees an exception of ours.
+
+    Parameters
+    ----------
+    configuration : AgentConfiguration
+    model : PhaseModel, optional
+        Instead of the one that the configuration names.
+    """
+
+    def __init__(
+        self, configuration: AgentConfiguration, *, model: PhaseModel | None = None
+    ) -> None:
+        self.configuration = configuration
+        self._model = model or load_model(configuration.model)
+        self._pipeline = FramePipeline(configuration, self._model)
+        self._reader = FrameReader(configuration)
+        self._histories: OrderedDict[str, RunHistory] = OrderedDict()
+        self._analyses: dict[str, AnalysisRun] = {}
+        self._futures: OrderedDict[tuple[str, str, int], Future[Advice]] = OrderedDict()
+        self._sinks: list[DocumentSink] = []
+        self._worker = Worker("phasepilot-agent")
+        self.problems: list[str] = []
+
+    # Documents in
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take one document; returns after copying what it brings, and never raises."""
+        try:
+            for frame in self._reader.frames(name, doc):
+                self._enqueue(frame)
+            if name == "stop":
+                status, reason = doc.get("exit_status", "success"), doc.get("reason", "")
+                self._worker.submit(lambda: self._finish(doc["run_start"], status, reason))
+        except Exception as error:  # the one place where nothing may pass to the RunEngine
+            self._note(f"a {name} document was passed over: {type(error).__name__}: {error}")
+
+    def subscribe(self, sink: DocumentSink) -> None:
+        """Have what the agent finds sent to a callback, as runs of their own (`analysis_of`).
+
+        The callback runs in the agent's thread and should return soon.
+        """
+        self._sinks.append(sink)
+
+    # The three verbs
+
+    def ingest(self, frame: Frame) -> Advice:
+        """Judge one frame now, in this thread, and return the advice."""
+        history = self._histories.get(frame.run_uid)
+        if history is None:
+            history = self._histories[frame.run_uid] = RunHistory(frame.run_uid, self._pipeline)
+            while len(self._histories) > MAX_OPEN_RUNS:
+                self._histories.popitem(last=False)
+        advice = history.judge(frame)
+        self._publish(frame, advice)
+        return advice
+
+    def suggest(self, run_uid: str | None = None) -> Suggestion | None:
+        """Return the suggestion on the newest frame of a run; None before the first.
+
+        Without a uid, of the run that began last.
+        """
+        advice = self._history(run_uid).report().advice if self._histories else ()
+        return advice[-1].suggestion if advice else None
+
+    def report(self, run_uid: str | None = None) -> RunReport:
+        """Return what was found in a run so far; without a uid, in the one that began last."""
+        if not self._histories:
+            return RunReport(run_uid or "", (), None, tuple(self.problems))
+        return self._history(run_uid).report()
+
+    # What plans ask for (the Advisor protocol)
+
+    def advice(self, run_uid: str, stream: str, seq_num: int) -> "Future[Advice]":
+        """Return the future advice on a frame; one never seen has no advice, and says why."""
+        future = self._futures.get((run_uid, stream, seq_num))
+        if future is None:
+            future = Future()
+            future.set_result(Advice.none(seq_num, self._why_unseen()))
+        return future
+
+    def settings(self) -> dict[str, str | float | int]:
+        """Return what goes on record with the advice: enough to repeat it from the archive."""
+        return {
+            "agent_version": version("phasepilot"),
+            "agent_model": self._model.card.name,
+            "agent_model_sha256": self._model.card.sha256,
+            "agent_configuration": self.configuration.model_dump_json(),
+        }
+
+    def wait(self, timeout_s: float = 10.0) -> bool:
+        """Wait until every document taken so far is judged; False when that took too long."""
+        return self._worker.drain(timeout_s)
+
+    # In the agent's thread
+
+    def _enqueue(self, frame: Frame) -> None:
+        future: Future[Advice] = Future()
+        self._futures[(frame.run_uid, frame.stream, frame.seq_num)] = future
+        while len(self._futures) > _MAX_FUTURES:
+            self._futures.popitem(last=False)
+        self._worker.submit(lambda: self._answer(frame, future))
+
+    def _answer(self, frame: Frame, future: "Future[Advice]") -> None:
+        try:
+            future.set_result(self.ingest(frame))
+        except Exception as error:  # a plan is waiting for this future: it gets a sentence instead
+            logger.exception("run %s, frame %d could not be judged", frame.run_uid, frame.seq_num)
+            problem = f"the agent failed on this frame ({type(error).__name__}: {error})"
+            self._note(f"frame {frame.seq_num}: {problem}")
+            future.set_result(Advice.none(frame.seq_num, problem))
+
+    def _publish(self, frame: Frame, advice: Advice) -> None:
+        if not self._sinks:
+            return
+        analysis = self._analyses.get(frame.run_uid)
+        if analysis is None:
+            analysis = AnalysisRun(frame.run_uid, self.settings(), self._send)
+            self._analyses[frame.run_uid] = analysis
+            analysis.start()
+        analysis.add(advice, frame.time)
+
+    def _finish(self, run_uid: str, exit_status: str, reason: str) -> None:
+        analysis = self._analyses.pop(run_uid, None)
+        if analysis is not None:
+            analysis.stop(exit_status, reason)
+
+    def _send(self, name: str, doc: dict[str, Any]) -> None:
+        for sink in self._sinks:
+            try:
+                sink(name, doc)
+            except Exception as error:  # one subscriber's failure is not another's
+                self._note(f"a subscriber of the agent failed on {name}: {error}")
+
+    def _history(self, run_uid: str | None) -> RunHistory:
+        if run_uid is None:
+            return next(reversed(self._histories.values()))
+        history = self._histories.get(run_uid)
+        return history or RunHistory(run_uid, self._pipeline)
+
+    def _note(self, sentence: str) -> None:
+        logger.warning("%s", sentence)
+        self.problems.append(sentence)
+
+    def _why_unseen(self) -> str:
+        if self.problems:
+            return f"the agent has not seen this frame; its last problem: {self.problems[-1]}"
+        wanted = json.dumps(self.configuration.intensity_field)
+        return (
+            f"the agent has not seen this frame; is it subscribed, and does the stream"
+            f" {self.configuration.stream!r} hold {wanted}?"
+        )

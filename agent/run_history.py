@@ -1,0 +1,84 @@
+"""What the agent knows of one run: advice by frame, and the way back when frames repeat."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from phasepilot.agent.frame_pipeline import FramePipeline, Memory
+from phasepilot.agent.frames import Frame
+from phasepilot.models.suggestion import Advice
+
+# A paused scan goes back to its last checkpoint, a point or a few; memories hold a pattern each.
+MAX_MEMORIES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What was found in a run so far.
+
+    Attributes
+    ----------
+    advice : tuple of Advice
+        One a frame, in order of sequence number; the last one of a repeated frame.
+    onset_interval : tuple of float or None
+        Readings of the scanned axis between which the first phase change began: the last frame
+        without the new lines and the first with them. None while there is none.
+    problems : tuple of str
+        Sentences on frames and documents that could not be used.
+    """
+
+    run_uid: str
+    advice: tuple[Advice, ...]
+    onset_interval: tuple[float, float] | None
+    problems: tuple[str, ...]
+
+
+class RunHistory:
+    """Judges the frames of one run in order, and rolls back when a sequence number repeats."""
+
+    def __init__(self, run_uid: str, pipeline: FramePipeline) -> None:
+        self.run_uid = run_uid
+        self._pipeline = pipeline
+        self._memories: OrderedDict[int, Memory] = OrderedDict()
+        self._advice: dict[int, Advice] = {}
+        self.problems: list[str] = []
+
+    def judge(self, frame: Frame) -> Advice:
+        """Return the advice on a frame, which replaces a former one of its number."""
+        repeated = [number for number in self._memories if number >= frame.seq_num]
+        for number in repeated:
+            del self._memories[number]
+            self._advice.pop(number, None)
+        if self._memories:
+            memory = next(reversed(self._memories.values()))
+        else:
+            memory = self._pipeline.first_memory
+            if any(number < frame.seq_num for number in self._advice):
+                self.problems.append(
+                    f"frame {frame.seq_num} repeats more than the {MAX_MEMORIES} frames that are"
+                    " remembered; the sample is followed anew from here."
+                )
+        advice, memory = self._pipeline.judge(memory, frame)
+        self._memories[frame.seq_num] = memory
+        if len(self._memories) > MAX_MEMORIES:
+            self._memories.popitem(last=False)
+        self._advice[frame.seq_num] = advice
+        return advice
+
+    def report(self) -> RunReport:
+        """Return what was found so far."""
+        advice = tuple(self._advice[number] for number in sorted(self._advice))
+        problems = [f"frame {a.frame_seq_num}: {a.problem}" for a in advice if a.problem]
+        return RunReport(
+            self.run_uid, advice, onset_interval(advice), (*self.problems, *problems)
+        )
+
+
+def onset_interval(advice: tuple[Advice, ...]) -> tuple[float, float] | None:
+    """Return the axis readings around the first frame of the first change, or None."""
+    changing = next((a for a in advice if a.state == "changing"), None)
+    if changing is None:
+        return None
+    seen = [a for a in advice if a.state]
+    first = next(a for a in seen if a.frame_seq_num >= changing.changed_since_seq_num)
+    before = [a for a in seen if a.frame_seq_num < first.frame_seq_num]
+    return (before[-1].axis_value if before else first.axis_value, first.axis_value)

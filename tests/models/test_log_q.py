@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from phasepilot.models.errors import PatternError
+from phasepilot.models.log_q import LogQGrid, network_input, to_log_q, without_background
+from phasepilot.models.pattern import Pattern
+
+GRID = LogQGrid(0.5, 6.0, 2048)
+
+
+def gaussian_line(q: np.ndarray, centre: float, fwhm: float) -> np.ndarray:
+    return np.exp(-4 * np.log(2) * ((q - centre) / fwhm) ** 2)
+
+
+@pytest.mark.parametrize("n_points", [400, 4000, 40_000])
+def test_a_line_keeps_its_area_on_fine_and_coarse_axes(n_points: int) -> None:
+    q = np.linspace(0.5, 6.0, n_points)
+    pattern = Pattern.from_q(q, 100 * gaussian_line(q, 2.0, 0.08))
+    binned = to_log_q(pattern, GRID)
+    area = np.sum(binned.intensity * np.diff(np.exp(GRID.log_edges)))
+    assert area == pytest.approx(100 * 0.08 * np.sqrt(np.pi / (4 * np.log(2))), rel=2e-3)
+
+
+def test_a_strain_moves_all_lines_by_the_same_number_of_bins() -> None:
+    q = np.linspace(0.4, 6.5, 50_000)
+    lines = (1.0, 2.0, 3.5, 5.0)
+    factor = np.exp(40 * GRID.bin_width)
+    before = to_log_q(Pattern.from_q(q, sum(gaussian_line(q, c, 0.01 * c) for c in lines)), GRID)
+    after = to_log_q(
+        Pattern.from_q(
+            q, sum(gaussian_line(q, c * factor, 0.01 * c * factor) for c in lines)
+        ),
+        GRID,
+    )
+    assert np.abs(after.intensity[40:] - before.intensity[:-40]).max() < 1e-3
+
+
+def test_bins_outside_the_range_and_in_gaps_are_unmeasured() -> None:
+    q = np.concatenate([np.linspace(1.0, 2.0, 500), np.linspace(2.5, 4.0, 750)])
+    binned = to_log_q(Pattern.from_q(q, np.ones_like(q)), GRID)
+    centres = GRID.q_per_angstrom
+    assert not binned.is_measured[(centres < 0.99) | (centres > 4.01)].any()
+    assert not binned.is_measured[(centres > 2.01) & (centres < 2.49)].any()
+    assert binned.is_measured[(centres > 1.01) & (centres < 1.99)].all()
+
+
+def test_says_so_when_the_pattern_misses_the_grid() -> None:
+    q = np.linspace(10.0, 20.0, 100)
+    with pytest.raises(PatternError, match="must overlap q = 0.5 to 6"):
+        to_log_q(Pattern.from_q(q, np.ones_like(q)), GRID)
+
+
+def test_removes_a_smooth_background_and_keeps_lines() -> None:
+    q = GRID.q_per_angstrom
+    line = 50 * gaussian_line(q, 2.0, 0.02)
+    background = 100 * np.exp(-q)
+    left = without_background(line + background, np.ones(q.size, dtype=bool))
+    assert left[np.abs(q - 2.0) < 0.005].max() == pytest.approx(50, rel=0.1)
+    assert np.median(left) < 2
+
+
+def test_the_network_sees_the_same_whatever_the_exposure() -> None:
+    q = GRID.q_per_angstrom
+    intensity = 5 + 50 * gaussian_line(q, 2.0, 0.02)
+    measured = (q > 0.8) & (q < 5.0)
+    short, long = (network_input(scale * intensity, measured) for scale in (1.0, 1000.0))
+    np.testing.assert_allclose(short, long, atol=1e-6)
+    assert short[0].max() == 1.0
+    assert set(np.unique(short[1])) == {0.0, 1.0}
