@@ -1,13 +1,13 @@
 """What the agent says, as a run of its own that points to the raw one."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from event_model import compose_run
 
 from phasepilot.models.suggestion import Advice, advice_data_keys
 
-DocumentSink = Callable[[str, dict[str, Any]], Any]
+DocumentSink = Callable[[str, Mapping[str, Any]], Any]
 
 SOURCE = "phasepilot"
 
@@ -62,7 +62,7 @@ class AnalysisRun:
             ),
         )
 
-    def stop(self, exit_status: str, reason: str) -> None:
+    def stop(self, exit_status: Literal["success", "abort", "fail"], reason: str) -> None:
         """Hand out the stop document."""
         self._sink("stop", self._run.compose_stop(exit_status=exit_status, reason=reason))
 

@@ -121,9 +121,7 @@ def _seen(estimate: PhaseEstimate) -> dict[str, object]:
         "crystal_system": estimate.crystal_system,
         "crystal_system_probability": float(systems.max()),
         "crystal_system_set": "|".join(estimate.crystal_system_set),
-        **{
-            f"p_{name}": float(p) for name, p in zip(CRYSTAL_SYSTEMS, systems, strict=True)
-        },
+        **{f"p_{name}": float(p) for name, p in zip(CRYSTAL_SYSTEMS, systems, strict=True)},
         "space_group_number": number,
         "space_group_probability": float(groups[number - 1]),
         "space_group_probabilities": tuple(groups.tolist()),

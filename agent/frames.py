@@ -115,7 +115,7 @@ class FrameReader:
         self._runs: OrderedDict[str, _OpenRun] = OrderedDict()
         self._run_of_descriptor: dict[str, str] = {}
 
-    def frames(self, name: str, doc: Mapping[str, Any]) -> Iterator[Frame]:
+    def frames(self, name: str, doc: Any) -> Iterator[Frame]:
         """Yield the frames that a document brings, copied: documents are shared and mutable.
 
         Raises
@@ -206,7 +206,7 @@ class FrameReader:
 
 
 def _found(key: str | None, *places: Mapping[str, Any]) -> Any:
-    return next((place[key] for place in places if key in place), None)
+    return next((place[key] for place in places if key and key in place), None)
 
 
 def _axis_value(data: Mapping[str, Any], key: str | None, seq_num: int) -> float:

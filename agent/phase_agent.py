@@ -1,4 +1,4 @@
-"""The agent: a callable that Bluesky hands its documents, with the verbs ingest, suggest, report."""
+"""The agent: Bluesky hands it documents; its verbs are ingest, suggest and report."""
 
 import json
 import logging
@@ -154,12 +154,12 @@ class PhaseAgent:
             analysis.start()
         analysis.add(advice, frame.time)
 
-    def _finish(self, run_uid: str, exit_status: str, reason: str) -> None:
+    def _finish(self, run_uid: str, exit_status: Any, reason: str) -> None:
         analysis = self._analyses.pop(run_uid, None)
         if analysis is not None:
             analysis.stop(exit_status, reason)
 
-    def _send(self, name: str, doc: dict[str, Any]) -> None:
+    def _send(self, name: str, doc: Mapping[str, Any]) -> None:
         for sink in self._sinks:
             try:
                 sink(name, doc)

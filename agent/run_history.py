@@ -68,9 +68,7 @@ class RunHistory:
         """Return what was found so far."""
         advice = tuple(self._advice[number] for number in sorted(self._advice))
         problems = [f"frame {a.frame_seq_num}: {a.problem}" for a in advice if a.problem]
-        return RunReport(
-            self.run_uid, advice, onset_interval(advice), (*self.problems, *problems)
-        )
+        return RunReport(self.run_uid, advice, onset_interval(advice), (*self.problems, *problems))
 
 
 def onset_interval(advice: tuple[Advice, ...]) -> tuple[float, float] | None:

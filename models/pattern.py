@@ -19,7 +19,7 @@ def q_from_two_theta(two_theta_deg: FloatArray, wavelength_angstrom: float) -> F
     >>> q_from_two_theta(np.array([60.0]), wavelength_angstrom=2 * np.pi).round(6)
     array([1.])
     """
-    return 4 * np.pi / wavelength_angstrom * np.sin(np.radians(two_theta_deg / 2))
+    return np.asarray(4 * np.pi / wavelength_angstrom * np.sin(np.radians(two_theta_deg / 2)))
 
 
 def two_theta_from_q(q_per_angstrom: FloatArray, wavelength_angstrom: float) -> FloatArray:
@@ -32,7 +32,7 @@ def two_theta_from_q(q_per_angstrom: FloatArray, wavelength_angstrom: float) -> 
     """
     sine = q_per_angstrom * wavelength_angstrom / (4 * np.pi)
     reachable = np.where(np.abs(sine) <= 1, sine, np.nan)
-    return np.degrees(2 * np.arcsin(reachable))
+    return np.asarray(np.degrees(2 * np.arcsin(reachable)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,9 +53,7 @@ class AdviceRecorder:
     def read_configuration(self) -> dict[str, dict[str, Any]]:
         """Return version, model and configuration of the advisor."""
         now = self._clock()
-        return {
-            name: {"value": value, "timestamp": now} for name, value in self._settings.items()
-        }
+        return {name: {"value": value, "timestamp": now} for name, value in self._settings.items()}
 
     def describe_configuration(self) -> dict[str, dict[str, Any]]:
         """Return the data keys of the settings."""

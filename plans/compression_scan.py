@@ -62,8 +62,8 @@ class ScanLimits:
 
 
 def compression_scan(
-    detectors: Sequence[Readable],
-    axis: Movable,
+    detectors: Sequence[Readable[Any]],
+    axis: Movable[Any],
     start: float,
     stop: float,
     *,
@@ -136,43 +136,45 @@ def compression_scan(
 
     @bpp.stage_decorator(devices)
     def staged() -> Generator[Msg, Any, str]:
-        run_uid: str = yield from bps.open_run(metadata)
+        opened: str = yield from bps.open_run(metadata)
         points = (
             _plain_points(devices, axis, limits)
             if advisor is None
-            else _advised_points(devices, axis, limits, advisor, run_uid, advice_timeout_s)
+            else _advised_points(devices, axis, limits, advisor, opened, advice_timeout_s)
         )
         yield from bpp.contingency_wrapper(
             points, except_plan=_close_failed, else_plan=bps.close_run
         )
-        return run_uid
+        return opened
 
-    return (yield from staged())
+    run_uid: str = yield from staged()
+    return run_uid
 
 
 def _plain_points(
-    devices: Sequence[Readable], axis: Movable, limits: ScanLimits
+    devices: Sequence[Readable[Any]], axis: Movable[Any], limits: ScanLimits
 ) -> Generator[Msg, Any, None]:
-    position: float | None = limits.start
+    position = limits.start
     for _ in range(limits.max_points):
-        if position is None:
-            return
         yield from bps.checkpoint()
         yield from bps.mv(axis, position)
         yield from bps.trigger_and_read(devices)
-        position = limits.next_position(position, None)
+        target = limits.next_position(position, None)
+        if target is None:
+            return
+        position = target
 
 
 def _advised_points(
-    devices: Sequence[Readable],
-    axis: Movable,
+    devices: Sequence[Readable[Any]],
+    axis: Movable[Any],
     limits: ScanLimits,
     advisor: Advisor,
     run_uid: str,
     timeout_s: float,
 ) -> Generator[Msg, Any, None]:
     recorder = AdviceRecorder(_settings(advisor))
-    position: float | None = limits.start
+    position = limits.start
     yield from bps.checkpoint()
     for seq_num in range(1, limits.max_points + 1):
         recorder.source = _asking(advisor, run_uid, seq_num, timeout_s)
@@ -183,9 +185,10 @@ def _advised_points(
         # Decided only after the checkpoint: until then a pause makes the RunEngine take this
         # frame and its advice again, and the plan must obey what stands in the record.
         yield from bps.checkpoint()
-        position = limits.next_position(position, recorder.latest)
-        if position is None:
+        target = limits.next_position(position, recorder.latest)
+        if target is None:
             return
+        position = target
 
 
 def _asking(advisor: Advisor, run_uid: str, seq_num: int, timeout_s: float) -> Any:
@@ -204,6 +207,6 @@ def _close_failed(error: Exception) -> Generator[Msg, Any, None]:
     yield from bps.close_run(exit_status=getattr(error, "exit_status", "fail"), reason=str(error))
 
 
-def _dimensions(axis: Movable) -> list[Any]:
+def _dimensions(axis: Movable[Any]) -> list[Any]:
     fields = getattr(axis, "hints", {}).get("fields", [])
     return [(fields, "primary")] if fields else []

@@ -150,9 +150,10 @@ KCL = Material(
 # and 4; read in Peritheos: materials/silicon.eosmat and datasets/silicon-anzellini-2019-*.csv.
 # No equation of state of Si-II was found: K0 = 110 GPa with K0' = 4 is ours, chosen because the six
 # cells of table 4, run ST3, between 13.5 and 14.1 GPa give K = 156 +- 23 GPa there.
-# Onset: 11.7 GPa, the usual value in less hydrostatic media (McMahon & Nelmes, Phys. Rev. B 47, 8337
-# (1993), doi:10.1103/PhysRevB.47.8337, not opened by us); in helium it is 13.1 GPa as above. The
-# width of 0.6 GPa is assumed. Left out: Si-XI, seen from 13.1 GPa beside Si-II, and what follows.
+# Onset: 11.7 GPa, the usual value in less hydrostatic media (McMahon & Nelmes, Phys. Rev. B 47,
+# 8337 (1993), doi:10.1103/PhysRevB.47.8337, not opened by us); in helium it is 13.1 GPa as above.
+# The width of 0.6 GPa is assumed. Left out: Si-XI, seen from 13.1 GPa beside Si-II, and what
+# follows.
 # On decompression Si-II goes to Si-XII and Si-III, not back to Si-I; here it just stays.
 SI = Material(
     name="Si",

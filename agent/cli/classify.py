@@ -29,7 +29,8 @@ class Axis(StrEnum):
 
 def classify(
     files: Annotated[
-        list[Path], typer.Argument(help="Patterns: .xy, .xye, .dat, .chi or .csv.", metavar="FILE...")
+        list[Path],
+        typer.Argument(help="Patterns: .xy, .xye, .dat, .chi or .csv.", metavar="FILE..."),
     ],
     wavelength: Annotated[
         float | None,

@@ -11,6 +11,8 @@ from phasepilot.agent.cli.console import console, reporting_errors
 from phasepilot.agent.cli.frame_display import FrameDisplay
 
 if TYPE_CHECKING:
+    from bluesky import RunEngine
+
     from phasepilot.agent.configuration import AgentConfiguration
     from phasepilot.agent.report.run_record import RunRecord
     from phasepilot.sim_devices.beamline import SimulatedBeamline
@@ -138,9 +140,21 @@ def _measure(beamline: "SimulatedBeamline", writer: Any, *, is_steered: bool) ->
     )
     with FrameDisplay(material.scan_start_gpa, material.scan_stop_gpa, "GPa") as display:
         agent.subscribe(display)
-        (run_uid,) = run_engine(plan)
+        run_uids = _run(run_engine, plan)
         agent.wait()
-    return str(run_uid)
+    return run_uids[0]
+
+
+def _run(run_engine: "RunEngine", plan: Any) -> tuple[str, ...]:
+    """Run a plan; Ctrl-C ends the scan where it is, and what was measured is reported."""
+    from bluesky.utils import RunEngineInterrupted
+
+    try:
+        uids: Any = run_engine(plan)
+    except RunEngineInterrupted:
+        console.print("interrupted: the scan ends here")
+        uids = run_engine.stop()
+    return tuple(uids)
 
 
 def _record(
@@ -162,9 +176,7 @@ def _record(
     if is_steered:
         advice = recorded_advice(documents, stream="agent", prefix="agent_")
     else:
-        analysis = next(
-            run for run in client.values() if run.start.get("analysis_of") == run_uid
-        )
+        analysis = next(run for run in client.values() if run.start.get("analysis_of") == run_uid)
         advice = recorded_advice(archived_documents(analysis), stream="primary", prefix="")
     frames = frame_records(documents, _configuration(material), advice)
     interval = onset_interval(tuple(advice[number] for number in sorted(advice)))

@@ -35,8 +35,8 @@ def _train(config: Path, data: Path | None) -> None:
     from phasepilot.models.training.configuration import read_training_configuration
     from phasepilot.models.training.release import write_release
     from phasepilot.models.training.stick_store import build_stick_store, open_stick_store
-    from phasepilot.models.training.training_loop import Trainer, validation_batches
     from phasepilot.models.training.training_loop import Progress as TrainingProgress
+    from phasepilot.models.training.training_loop import Trainer, validation_batches
 
     configuration = read_training_configuration(config, data)
     sticks = configuration.work_directory / "sticks"
@@ -57,7 +57,6 @@ def _train(config: Path, data: Path | None) -> None:
                 q_max_per_angstrom=configuration.grid.q_max_per_angstrom * 1.07,
                 max_atoms=configuration.max_atoms,
                 max_rows=configuration.max_rows,
-                n_workers=configuration.n_threads,
                 progress=lambda done, total: bars.update(building, completed=done, total=total),
             )
         store = open_stick_store(sticks)

@@ -208,18 +208,23 @@ def _draw_strain(panel: Axes, frames: list[FrameRecord]) -> None:
     if not np.isfinite(strain).any():
         _say(panel, _reason_for_nothing(frames))
         return
-    is_known = np.isfinite(strain)
     panel.axhline(0, color=MUTED, linewidth=0.6)
-    panel.errorbar(
-        axis[is_known],
-        100 * strain[is_known],
-        yerr=100 * np.nan_to_num(spread[is_known]),
-        fmt="o-",
-        markersize=3,
-        linewidth=1,
-        color=STRAIN_COLOUR,
-        capsize=1.5,
-    )
+    # Once a new phase is established its strain counts from there: another line, not a jump.
+    states = np.array([frame.advice.state for frame in frames])
+    begins = np.flatnonzero((states[1:] == "established") & (states[:-1] != "established")) + 1
+    is_known = np.isfinite(strain)
+    for part in np.split(np.arange(strain.size), begins):
+        shown = part[is_known[part]]
+        panel.errorbar(
+            axis[shown],
+            100 * strain[shown],
+            yerr=100 * np.nan_to_num(spread[shown]),
+            fmt="o-",
+            markersize=3,
+            linewidth=1,
+            color=STRAIN_COLOUR,
+            capsize=1.5,
+        )
 
 
 def _draw_change(panel: Axes, frames: list[FrameRecord]) -> None:
@@ -242,7 +247,10 @@ def _draw_decisions(panel: Axes, frames: list[FrameRecord], units: str) -> None:
         _say(panel, _reason_for_nothing(frames))
         return
     places = np.array([frame.axis_value for frame in frames])
-    steps = np.abs(np.diff(places))
+    taken = np.abs(np.diff(places))
+    # Readings scatter by the noise of the gauge; where a step was advised, that one is meant.
+    advised = np.array([frame.advice.step for frame in frames])[:-1]
+    steps = np.where(np.isfinite(advised), advised, taken)
     # The last frame led nowhere; its mark stands at the height of the step that led to it.
     heights = np.append(steps, steps[-1] if steps.size else 0.0)
     # Readings of a motor that stood still differ by next to nothing, which is no step to scale for.
@@ -344,7 +352,7 @@ def _columns(
     """Return place, first and second column of the advice, in order of place."""
     rows = [
         (frame.axis_value, getattr(frame.advice, first), getattr(frame.advice, second))
-        for frame in sorted(frames, key=lambda frame: frame.axis_value)
+        for frame in frames
     ]
     axis, one, two = np.array(rows, dtype=np.float64).reshape(-1, 3).T
     return axis, one, two

@@ -1,5 +1,7 @@
 """From sticks to profiles: instrument factors and area-true drawing on a uniform axis."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.special import erf
 
@@ -22,7 +24,7 @@ def lorentz_polarisation(two_theta_deg: FloatArray, polarised_fraction: float) -
     theta = np.radians(two_theta_deg / 2)
     cos_squared = np.cos(2 * theta) ** 2
     polarisation = polarised_fraction + (1 - polarised_fraction) * (1 + cos_squared) / 2
-    return polarisation / (np.sin(theta) ** 2 * np.cos(theta))
+    return np.asarray(polarisation / (np.sin(theta) ** 2 * np.cos(theta)))
 
 
 def caglioti_fwhm_deg(two_theta_deg: FloatArray, u: float, v: float, w: float) -> FloatArray:
@@ -85,7 +87,9 @@ def draw_pseudo_voigts(
     result = np.zeros(n_rows * n_bins)
     half_bins = np.ceil(reach_fwhm * fwhms / axis_step).astype(np.int64) + 1
     # Lines of similar width are drawn together: one very broad line must not widen all windows.
-    bounds = np.unique(np.quantile(half_bins, [0.5, 0.8, 0.95, 1.0])) if centres.size else []
+    bounds: Iterable[float] = (
+        np.unique(np.quantile(half_bins, [0.5, 0.8, 0.95, 1.0])) if centres.size else ()
+    )
     lower = 0.0
     for upper in bounds:
         chosen = (half_bins > lower) & (half_bins <= upper)
@@ -110,4 +114,4 @@ def draw_pseudo_voigts(
 def _cumulative_pseudo_voigt(offset_fwhm: FloatArray, lorentz_fraction: FloatArray) -> FloatArray:
     gauss = erf(2 * np.sqrt(np.log(2)) * offset_fwhm) / 2
     lorentz = np.arctan(2 * offset_fwhm) / np.pi
-    return lorentz_fraction * lorentz + (1 - lorentz_fraction) * gauss
+    return np.asarray(lorentz_fraction * lorentz + (1 - lorentz_fraction) * gauss)

@@ -121,4 +121,4 @@ def form_factors(atomic_numbers: IntArray, s_squared: FloatArray) -> FloatArray:
     """
     coefficients = np.array([_it92_coefficients(int(number)) for number in atomic_numbers])
     a, b, c = coefficients[:, :4], coefficients[:, 4:8], coefficients[:, 8]
-    return np.einsum("ei,nei->ne", a, np.exp(-s_squared[:, None, None] * b)) + c
+    return np.asarray(np.einsum("ei,nei->ne", a, np.exp(-s_squared[:, None, None] * b)) + c)

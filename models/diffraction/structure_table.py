@@ -6,7 +6,7 @@ xyz mult``, with `hall` the spglib Hall number of the stored setting.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +108,13 @@ def _family(row: dict[str, Any]) -> str:
     return f"{row['sg']}|{anonymous}|{'-'.join(map(str, sorted(row['mult'])))}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _operations(hall_number: int) -> tuple[FloatArray, FloatArray]:
     import spglib
 
     operations = spglib.get_symmetry_from_database(hall_number)
+    if operations is None:
+        raise CrystalError(
+            f"hall must be a spglib Hall number from 1 to 530, but is {hall_number}."
+        )
     return operations["rotations"].astype(np.float64), operations["translations"]

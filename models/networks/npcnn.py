@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 N_CRYSTAL_SYSTEMS = 7
@@ -13,14 +12,14 @@ N_SPACE_GROUPS = 230
 class NpcnnShape:
     """Sizes of the network.
 
-    The paper's kernels span 1.0, 0.5 and 0.25 degree on 8,500 points; these span about the same in
-    ln q at mid range. The paper's dense layers (2300 and 1150) are narrowed to fit 8 million
+    The paper's first kernel spans 100 points, 1.0 degree; 32 bins of ln q span as much near 40
+    degree of Cu K-alpha. The paper's dense layers (2300 and 1150) are narrowed to fit 8 million
     parameters.
     """
 
     n_bins: int = 4096
     channels: int = 80
-    kernels: tuple[int, int, int] = (48, 24, 12)
+    kernels: tuple[int, int, int] = (32, 16, 8)
     strides: tuple[int, int, int] = (8, 4, 2)
     dense: tuple[int, int] = (1024, 512)
     convolution_dropout: float = 0.3
@@ -64,5 +63,3 @@ class Npcnn(nn.Module):
     def n_parameters(self) -> int:
         """Return the number of trained numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-

@@ -25,8 +25,9 @@ class LineShift:
 
 
 def moved(reference: FloatArray, bins: float) -> FloatArray:
-    """Return the reference translated by a fraction of a bin or more (cubic spline), never below 0."""
-    return np.maximum(shifted_by_spline(reference, bins, order=3, mode="nearest"), 0.0)
+    """Return the reference moved by any number of bins (cubic spline), never below 0."""
+    moved_by_spline = shifted_by_spline(reference, bins, order=3, mode="nearest")
+    return np.asarray(np.maximum(moved_by_spline, 0.0))
 
 
 def measure_shift(

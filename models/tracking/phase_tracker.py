@@ -232,7 +232,9 @@ def _count_established(state: TrackerState, phase: PhaseState, settings: Tracker
     return state.n_established + 1 if phase.stage is Stage.CHANGING and is_new else 0
 
 
-def _established(state: TrackerState, signal: FloatArray, settings: TrackerSettings) -> TrackerState:
+def _established(
+    state: TrackerState, signal: FloatArray, settings: TrackerSettings
+) -> TrackerState:
     """Return the state that follows the new phase from this frame on."""
     phase = replace(
         state.phase,

@@ -28,9 +28,9 @@ class _Strict(BaseModel):
 class GridConfiguration(_Strict):
     """The ln q grid of the network."""
 
-    q_min_per_angstrom: float = Field(0.35, gt=0)
-    q_max_per_angstrom: float = Field(6.3, gt=0)
-    n_bins: int = Field(4096, ge=256)
+    q_min_per_angstrom: float = Field(default=0.35, gt=0)
+    q_max_per_angstrom: float = Field(default=6.3, gt=0)
+    n_bins: int = Field(default=4096, ge=256)
 
     def grid(self) -> LogQGrid:
         """Return the grid itself."""
@@ -40,12 +40,12 @@ class GridConfiguration(_Strict):
 class NetworkConfiguration(_Strict):
     """Sizes of the NPCNN; see `phasepilot.models.networks.npcnn.NpcnnShape`."""
 
-    channels: int = Field(80, ge=1)
-    kernels: tuple[int, int, int] = (48, 24, 12)
+    channels: int = Field(default=80, ge=1)
+    kernels: tuple[int, int, int] = (32, 16, 8)
     strides: tuple[int, int, int] = (8, 4, 2)
     dense: tuple[int, int] = (1024, 512)
-    convolution_dropout: float = Field(0.3, ge=0, lt=1)
-    dense_dropout: float = Field(0.5, ge=0, lt=1)
+    convolution_dropout: float = Field(default=0.3, ge=0, lt=1)
+    dense_dropout: float = Field(default=0.5, ge=0, lt=1)
 
 
 class TrainingConfiguration(_Strict):
@@ -77,19 +77,19 @@ class TrainingConfiguration(_Strict):
     structures: Path
     work_directory: Path
     licences: tuple[str, ...] = OPEN_LICENCES
-    max_atoms: int = Field(120, ge=1)
-    max_rows: int | None = Field(None, ge=1)
+    max_atoms: int = Field(default=120, ge=1)
+    max_rows: int | None = Field(default=None, ge=1)
     grid: GridConfiguration = GridConfiguration()
     network: NetworkConfiguration = NetworkConfiguration()
-    class_exponent: float = Field(0.5, ge=0, le=1)
-    n_patterns: int = Field(1_000_000, ge=1)
-    batch_size: int = Field(256, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    label_smoothing: float = Field(0.05, ge=0, lt=1)
-    n_validation: int = Field(8192, ge=64)
-    checkpoint_every: int = Field(200, ge=1)
-    n_threads: int = Field(2, ge=1)
+    class_exponent: float = Field(default=0.5, ge=0, le=1)
+    n_patterns: int = Field(default=1_000_000, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    n_validation: int = Field(default=8192, ge=64)
+    checkpoint_every: int = Field(default=200, ge=1)
+    n_threads: int = Field(default=2, ge=1)
     seed: int = 0
 
     @property

@@ -123,9 +123,7 @@ def _sticks_of_rows(
     q_max_per_angstrom: float,
     max_atoms: int,
 ) -> list[Float32Array | IntArray]:
-    rows = list(
-        _usable_sticks(structures, start, stop, licences, q_max_per_angstrom, max_atoms)
-    )
+    rows = list(_usable_sticks(structures, start, stop, licences, q_max_per_angstrom, max_atoms))
     empty = np.zeros(0, dtype=np.float32)
     return [
         np.concatenate([row[0] for row in rows] or [empty]),

@@ -121,8 +121,8 @@ def draw_lines(
     starts, stops = store.offsets[structures[rows]], store.offsets[structures[rows] + 1]
     n_lines = stops - starts
     row = np.repeat(rows, n_lines)
-    index = np.concatenate([np.arange(a, b) for a, b in zip(starts, stops, strict=True)] or [[]])
-    index = index.astype(np.int64)
+    spans = [np.arange(a, b) for a, b in zip(starts, stops, strict=True)]
+    index = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
     strain = rng.uniform(-0.06, 0.06, n_rows)
     texture = np.abs(rng.normal(0.0, 0.35, n_rows))
     displacement = rng.uniform(-0.5, 2.0, n_rows)
@@ -155,7 +155,7 @@ def draw_lines(
     theta_bins = np.arcsin(np.minimum(sine_bins, 0.999))
     drawn /= np.tan(theta_bins)
     drawn = np.where(_measured_bins(beam, grid), drawn, 0.0)
-    return drawn / np.maximum(drawn.max(axis=1, keepdims=True), 1e-30)
+    return np.asarray(drawn / np.maximum(drawn.max(axis=1, keepdims=True), 1e-30))
 
 
 def _measured_bins(beam: _Instrument, grid: LogQGrid) -> BoolArray:

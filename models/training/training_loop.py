@@ -1,6 +1,5 @@
 """Training of the NPCNN on patterns simulated as it goes, with checkpoints that resume."""
 
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +101,7 @@ class Trainer:
         system_logits, group_logits = self.network(torch.from_numpy(batch.inputs))
         loss = self._loss(group_logits, groups) + self._loss(system_logits, self._systems[groups])
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimiser.step()
         decay = min(_AVERAGE_DECAY, (1 + self.n_done) / (10 + self.n_done))

@@ -55,13 +55,15 @@ def event(descriptor: Any, pressure: float, *, field: str = "det_intensity") -> 
     return doc
 
 
-def read(documents: list[tuple[str, Any]], configuration: AgentConfiguration = CONFIGURATION) -> list[Frame]:
+def read(
+    documents: list[tuple[str, Any]], configuration: AgentConfiguration = CONFIGURATION
+) -> list[Frame]:
     reader = FrameReader(configuration)
     return [frame for name, doc in documents for frame in reader.frames(name, doc)]
 
 
 def test_reads_events_pages_and_bulk_events_alike() -> None:
-    run, descriptor, opening = compose()
+    _, descriptor, opening = compose()
     events = [event(descriptor, p) for p in (1.0, 2.0, 3.0)]
     page = event_model.pack_event_page(*events)
     uid = descriptor.descriptor_doc["uid"]

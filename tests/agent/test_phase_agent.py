@@ -68,7 +68,9 @@ def test_gives_advice_on_every_frame_of_somebody_elses_plan(
     report = agent.report()
     assert [advice.frame_seq_num for advice in report.advice] == list(range(1, N_FRAMES + 1))
     assert report.problems == ()
-    assert all(sum(a.crystal_system_probabilities.values()) == pytest.approx(1) for a in report.advice)
+    assert all(
+        sum(a.crystal_system_probabilities.values()) == pytest.approx(1) for a in report.advice
+    )
     strains = [advice.strain for advice in report.advice]
     assert strains == sorted(strains, reverse=True)
     assert emitted.stop["exit_status"] == "success"
@@ -146,7 +148,9 @@ def test_documents_out_of_order_are_noted_and_passed_over(
     assert any("an event must follow its descriptor" in problem for problem in late.problems)
 
 
-@pytest.mark.parametrize("junk", [("event", {}), ("stop", {}), ("nonsense", {"a": 1}), ("start", None)])
+@pytest.mark.parametrize(
+    "junk", [("event", {}), ("stop", {}), ("nonsense", {"a": 1}), ("start", None)]
+)
 def test_never_raises_on_documents_that_are_none(model: PhaseModel, junk: tuple[str, Any]) -> None:
     agent = PhaseAgent(configuration(), model=model)
     agent(*junk)
@@ -215,9 +219,7 @@ def test_a_failing_subscriber_of_the_agent_is_noted(
     assert any("no space left on device" in problem for problem in agent.problems)
 
 
-def test_a_repeated_frame_replaces_the_former_one(
-    run_engine: RunEngine, model: PhaseModel
-) -> None:
+def test_a_repeated_frame_replaces_the_former_one(run_engine: RunEngine, model: PhaseModel) -> None:
     beamline = make_beamline()
     agent = PhaseAgent(configuration(), model=model)
     emitted = Emitted()

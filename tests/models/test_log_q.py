@@ -27,9 +27,7 @@ def test_a_strain_moves_all_lines_by_the_same_number_of_bins() -> None:
     factor = np.exp(40 * GRID.bin_width)
     before = to_log_q(Pattern.from_q(q, sum(gaussian_line(q, c, 0.01 * c) for c in lines)), GRID)
     after = to_log_q(
-        Pattern.from_q(
-            q, sum(gaussian_line(q, c * factor, 0.01 * c * factor) for c in lines)
-        ),
+        Pattern.from_q(q, sum(gaussian_line(q, c * factor, 0.01 * c * factor) for c in lines)),
         GRID,
     )
     assert np.abs(after.intensity[40:] - before.intensity[:-40]).max() < 1e-3
@@ -46,7 +44,7 @@ def test_bins_outside_the_range_and_in_gaps_are_unmeasured() -> None:
 
 def test_says_so_when_the_pattern_misses_the_grid() -> None:
     q = np.linspace(10.0, 20.0, 100)
-    with pytest.raises(PatternError, match="must overlap q = 0.5 to 6"):
+    with pytest.raises(PatternError, match=r"must overlap q = 0\.5 to 6"):
         to_log_q(Pattern.from_q(q, np.ones_like(q)), GRID)
 
 

@@ -60,7 +60,11 @@ def test_without_an_advisor_it_is_the_plain_scan(run_engine: RunEngine) -> None:
 
 def test_obeys_within_its_limits(run_engine: RunEngine) -> None:
     advisor = ScriptedAdvisor(
-        {1: advise(Action.REFINE, 0.1), 2: advise(Action.REFINE, 1e-9), 3: advise(Action.COARSEN, 9.0)}
+        {
+            1: advise(Action.REFINE, 0.1),
+            2: advise(Action.REFINE, 1e-9),
+            3: advise(Action.COARSEN, 9.0),
+        }
     )
     emitted = scanned(run_engine, advisor, min_step=0.05, max_step=0.3)
     assert set_points(emitted) == pytest.approx([0.4, 0.5, 0.55, 0.85, 1.0])

@@ -12,7 +12,8 @@ from phasepilot.agent.archive.tiled_server import EmbeddedTiledServer, embedded_
 
 @pytest.fixture(scope="session")
 def tiled_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTiledServer]:
-    with embedded_tiled_server(tmp_path_factory.mktemp("tiled")) as server:
+    directory = tmp_path_factory.mktemp("tiled")
+    with embedded_tiled_server(directory, readable_storage=[directory / "files"]) as server:
         yield server
 
 

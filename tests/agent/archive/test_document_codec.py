@@ -82,7 +82,7 @@ def circle():
 def test_a_value_that_cannot_be_encoded_does_not_cost_the_others(value):
     frame = np.arange(5)
 
-    name, doc = decode_document(encode_document("start", {"strange": value, "frame": frame}))
+    _, doc = decode_document(encode_document("start", {"strange": value, "frame": frame}))
 
     assert "kept as text" in str(doc["strange"])
     np.testing.assert_array_equal(doc["frame"], frame)

@@ -45,9 +45,7 @@ def follow(frames, settings: TrackerSettings = SETTINGS) -> list[TrackerState]: 
     states: list[TrackerState] = []
     state = None
     for number, pattern in enumerate(frames, start=1):
-        state = advance(
-            state, pattern, seq_num=number, axis_value=0.1 * number, settings=settings
-        )
+        state = advance(state, pattern, seq_num=number, axis_value=0.1 * number, settings=settings)
         states.append(state)
     return states
 
@@ -68,9 +66,7 @@ def test_measures_strain_as_well_as_the_counts_allow(
 @pytest.mark.parametrize("peak_counts", [200.0, 3000.0, 100_000.0])
 def test_pure_compression_raises_no_alarm(seed: int, peak_counts: float) -> None:
     rng = np.random.default_rng(seed)
-    states = follow(
-        frame(rng, strain=-0.002 * k, peak_counts=peak_counts) for k in range(40)
-    )
+    states = follow(frame(rng, strain=-0.002 * k, peak_counts=peak_counts) for k in range(40))
     assert {state.phase.stage for state in states} == {Stage.STABLE}
 
 
@@ -87,9 +83,7 @@ def test_drifting_intensity_raises_no_alarm(seed: int) -> None:
 def test_notices_a_new_phase_within_two_frames_of_a_tenth_of_it(seed: int) -> None:
     rng = np.random.default_rng(seed)
     fractions = [0.0] * 10 + [0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0, 1.0, 1.0]
-    states = follow(
-        frame(rng, strain=-0.001 * k, new_fraction=f) for k, f in enumerate(fractions)
-    )
+    states = follow(frame(rng, strain=-0.001 * k, new_fraction=f) for k, f in enumerate(fractions))
     stages = [state.phase.stage for state in states]
     assert stages[:10] == [Stage.STABLE] * 10
     assert Stage.CHANGING in stages[10:12]
@@ -107,9 +101,7 @@ def test_a_sudden_and_complete_change_is_established_too() -> None:
 def test_a_lost_beam_is_no_phase_change_and_is_forgotten() -> None:
     rng = np.random.default_rng(0)
     lost = [False] * 8 + [True] * 3 + [False] * 8
-    states = follow(
-        frame(rng, peak_counts=20.0 if is_lost else 3000.0) for is_lost in lost
-    )
+    states = follow(frame(rng, peak_counts=20.0 if is_lost else 3000.0) for is_lost in lost)
     assert [state.phase.is_beam_lost for state in states] == lost
     assert states[-1].phase.stage is Stage.STABLE
 
