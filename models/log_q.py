@@ -5,6 +5,7 @@ line by the same number of bins, whatever the wavelength.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
@@ -41,16 +42,23 @@ class LogQGrid:
 
     @property
     def log_edges(self) -> FloatArray:
-        """Edges of the bins in ln q, shape (n_bins + 1,)."""
-        return np.linspace(
-            np.log(self.q_min_per_angstrom), np.log(self.q_max_per_angstrom), self.n_bins + 1
-        )
+        """Edges of the bins in ln q, shape (n_bins + 1,); read-only."""
+        return _log_edges(self)
 
     @property
     def q_per_angstrom(self) -> FloatArray:
         """Centres of the bins in 1/angstrom, shape (n_bins,)."""
         edges = self.log_edges
         return np.exp((edges[:-1] + edges[1:]) / 2)
+
+
+@lru_cache(maxsize=8)
+def _log_edges(grid: LogQGrid) -> FloatArray:
+    edges = np.linspace(
+        np.log(grid.q_min_per_angstrom), np.log(grid.q_max_per_angstrom), grid.n_bins + 1
+    )
+    edges.setflags(write=False)
+    return edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +69,14 @@ class LogQPattern:
     ----------
     intensity : ndarray, shape (n_bins,)
         Mean intensity in each bin, in the counts of the measured points; 0 where unmeasured.
+    signal : ndarray, shape (n_bins,)
+        What of it stands above the background; 0 where unmeasured.
     is_measured : ndarray of bool, shape (n_bins,)
     """
 
     grid: LogQGrid
     intensity: FloatArray
+    signal: FloatArray
     is_measured: BoolArray
 
 
@@ -96,19 +107,21 @@ def to_log_q(pattern: Pattern, grid: LogQGrid) -> LogQPattern:
     offset = np.clip(edges - log_q[left], 0.0, steps[left])
     slope = (intensity[left + 1] - intensity[left]) / steps[left]
     integral = cumulative[left] + offset * (intensity[left] + slope * offset / 2)
-    is_covered = _covered_bins(log_q, steps, edges)
-    mean = np.where(is_covered, np.diff(integral) / grid.bin_width, 0.0)
-    return LogQPattern(grid, mean, is_covered)
+    is_measured = _measured_bins(pattern.q_per_angstrom[measured], log_q, edges)
+    mean = np.where(is_measured, np.diff(integral) / grid.bin_width, 0.0)
+    return LogQPattern(grid, mean, without_background(mean, is_measured), is_measured)
 
 
-def _covered_bins(log_q: FloatArray, steps: FloatArray, edges: FloatArray) -> BoolArray:
+def _measured_bins(q: FloatArray, log_q: FloatArray, edges: FloatArray) -> BoolArray:
     """Return which bins lie within the measured range and outside its gaps."""
-    centres = (edges[:-1] + edges[1:]) / 2
-    is_covered = (edges[:-1] >= log_q[0]) & (edges[1:] <= log_q[-1])
-    # A gap is a step several times the usual one; dead pixels and module gaps show up this way.
+    is_measured = (edges[:-1] >= log_q[0]) & (edges[1:] <= log_q[-1])
+    # A gap is a step several times the usual one, in q, where steps are about even: dead pixels
+    # and module gaps show up this way.
+    steps = np.diff(q)
     for gap in np.flatnonzero(steps > 5 * np.median(steps)):
-        is_covered &= ~((centres > log_q[gap]) & (centres < log_q[gap + 1]))
-    return np.asarray(is_covered)
+        first, last = np.searchsorted(edges, (log_q[gap], log_q[gap + 1]))
+        is_measured[max(first - 1, 0) : last] = False
+    return np.asarray(is_measured)
 
 
 def without_background(intensity: FloatArray, is_measured: BoolArray) -> FloatArray:
@@ -140,7 +153,12 @@ def network_input(intensity: FloatArray, is_measured: BoolArray) -> Float32Array
     The first is the square root of the intensity above background, highest line 1: the root evens
     out counting noise. The second is 1 where something was measured.
     """
-    above = np.sqrt(without_background(intensity, is_measured))
+    return network_input_of_signal(without_background(intensity, is_measured), is_measured)
+
+
+def network_input_of_signal(signal: FloatArray, is_measured: BoolArray) -> Float32Array:
+    """Return the same two channels from intensity whose background is already removed."""
+    above = np.sqrt(signal)
     peak = above.max(axis=-1, keepdims=True)
     scaled = np.divide(above, peak, out=np.zeros_like(above), where=peak > 0)
     return np.stack([scaled, is_measured.astype(np.float64)], axis=-2).astype(np.float32)

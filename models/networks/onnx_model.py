@@ -8,7 +8,7 @@ from scipy.special import logsumexp, softmax
 
 from phasepilot.models.arrays import FloatArray
 from phasepilot.models.errors import WeightsError
-from phasepilot.models.log_q import LogQPattern, network_input, to_log_q
+from phasepilot.models.log_q import LogQPattern, network_input_of_signal, to_log_q
 from phasepilot.models.networks.estimate import PhaseEstimate, combine_heads
 from phasepilot.models.networks.model_card import ModelCard, check_sha256, read_card
 from phasepilot.models.pattern import Pattern
@@ -55,7 +55,7 @@ class OnnxPhaseModel:
 
     def predict_log_q(self, pattern: LogQPattern) -> PhaseEstimate:
         """Return the estimate for one pattern on the network's own grid."""
-        inputs = network_input(pattern.intensity, pattern.is_measured)[None]
+        inputs = network_input_of_signal(pattern.signal, pattern.is_measured)[None]
         system_logits, group_logits = self._session.run(None, {"pattern": inputs})
         return self._estimate(
             system_logits[0].astype(np.float64), group_logits[0].astype(np.float64)

@@ -1,11 +1,15 @@
 """How far all lines have moved on ln q: the strain, measured by correlation."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import shift as shifted_by_spline
 
 from phasepilot.models.arrays import FloatArray
+
+_NODES = np.arange(-2, 4)
+_IS_OWN_NODE = np.eye(_NODES.size, dtype=bool)
+_TAP_SCALES = np.where(_IS_OWN_NODE, 1.0, _NODES[:, None] - _NODES).prod(axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +29,21 @@ class LineShift:
 
 
 def moved(reference: FloatArray, bins: float) -> FloatArray:
-    """Return the reference moved by any number of bins (cubic spline), never below 0."""
-    moved_by_spline = shifted_by_spline(reference, bins, order=3, mode="nearest")
-    return np.asarray(np.maximum(moved_by_spline, 0.0))
+    """Return the reference moved by any number of bins, never below 0; its ends are continued.
+
+    Six-point Lagrange interpolation: for one common shift it is a filter of six taps.
+    """
+    whole = math.floor(bins)
+    fraction = bins - whole
+    # Tap k is the product of (fraction - node) over the other nodes, over its value at node k.
+    factors = np.where(_IS_OWN_NODE, 1.0, fraction - _NODES)
+    taps = factors.prod(axis=1) / _TAP_SCALES
+    reach = abs(whole) + 3
+    padded = np.pad(reference, reach, mode="edge")
+    # Output i is the reference at i - bins: the nodes lie at i - whole - node.
+    filtered = np.convolve(padded, taps, mode="valid")
+    start = reach - whole - 3
+    return np.asarray(np.maximum(filtered[start : start + reference.size], 0.0))
 
 
 def measure_shift(
@@ -53,21 +69,20 @@ def measure_shift(
 
 
 def _refined(root: FloatArray, root_reference: FloatArray, bins: float) -> LineShift:
-    slope_squared = noise = 0.0
+    uncertainty = math.inf
     for _ in range(3):
         model = moved(root_reference, bins)
-        slope = np.gradient(model)
         norm = float(model @ model)
         if norm == 0.0:
             break
         amplitude = float(root @ model) / norm
-        left_over = root - amplitude * model
-        slope_squared = amplitude**2 * float(slope @ slope)
+        slope = amplitude * np.gradient(model)
+        slope_squared = float(slope @ slope)
         if slope_squared == 0.0:
             break
         # The model moves against its slope; a step is never larger than the whole-bin search left.
-        step = -amplitude * float(slope @ left_over) / slope_squared
-        bins += float(np.clip(step, -0.7, 0.7))
-        noise = float(np.mean(left_over**2))
-    uncertainty = float(np.sqrt(noise / slope_squared)) if slope_squared > 0 else float("inf")
+        pulls = slope * (root - amplitude * model)
+        bins -= float(np.clip(pulls.sum() / slope_squared, -0.7, 0.7))
+        # Scatter differs from bin to bin, so each counts with its own residual (White's estimator).
+        uncertainty = math.sqrt(float(pulls @ pulls)) / slope_squared
     return LineShift(bins, uncertainty)

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 
 from phasepilot.models.arrays import FloatArray
-from phasepilot.models.log_q import LogQPattern, without_background
+from phasepilot.models.log_q import LogQPattern
 from phasepilot.models.tracking.left_over import LeftOver, explain
 from phasepilot.models.tracking.line_shift import LineShift, measure_shift, moved
 
@@ -104,6 +104,7 @@ class TrackerState:
     axis_value: float
     log_odds: float
     n_established: int
+    total_intensity: float
 
 
 def advance(
@@ -115,14 +116,15 @@ def advance(
     settings: TrackerSettings,
 ) -> TrackerState:
     """Return the state after one more frame; `state` is None before the first."""
-    signal = without_background(pattern.intensity, pattern.is_measured)
+    signal = pattern.signal
     if state is None:
-        return _first(signal, axis_value, settings)
-    if signal.sum() < settings.lost_beam_ratio * state.reference.sum():
+        return _first(signal, float(pattern.intensity.sum()), axis_value, settings)
+    total = float(pattern.intensity.sum())
+    if _is_beam_lost(state, signal, total, settings):
         return replace(state, phase=replace(state.phase, is_beam_lost=True))
     shift = _track_shift(state, signal, pattern, axis_value, settings)
     moved_reference = moved(state.reference, shift.bins)
-    background = np.where(pattern.is_measured, np.maximum(pattern.intensity - signal, 0.0), 0.0)
+    background = np.maximum(pattern.intensity - signal, 0.0)
     is_changing = state.phase.stage is Stage.CHANGING
     left = explain(
         signal, background, pattern.is_measured, moved_reference, is_changing=is_changing
@@ -137,6 +139,7 @@ def advance(
         axis_value=axis_value,
         log_odds=log_odds,
         n_established=_count_established(state, phase, settings),
+        total_intensity=total,
     )
     if following.n_established >= settings.established_frames:
         return _established(following, signal, settings)
@@ -145,9 +148,21 @@ def advance(
     return following
 
 
-def _first(signal: FloatArray, axis_value: float, settings: TrackerSettings) -> TrackerState:
+def _is_beam_lost(
+    state: TrackerState, signal: FloatArray, total: float, settings: TrackerSettings
+) -> bool:
+    """Return whether lines, or lines and background together, are all but gone."""
+    ratio = settings.lost_beam_ratio
+    return bool(
+        signal.sum() < ratio * state.reference.sum() or total < ratio * state.total_intensity
+    )
+
+
+def _first(
+    signal: FloatArray, total: float, axis_value: float, settings: TrackerSettings
+) -> TrackerState:
     phase = PhaseState(0.0, 0.0, 1.0, 0.0, _probability(_prior(settings)), 0.0, Stage.STABLE, 0)
-    return TrackerState(phase, signal, 1, 0.0, 0.0, axis_value, _prior(settings), 0)
+    return TrackerState(phase, signal, 1, 0.0, 0.0, axis_value, _prior(settings), 0, total)
 
 
 def _track_shift(
@@ -243,9 +258,7 @@ def _established(
         volume_ratio=1.0,
         stage=Stage.ESTABLISHED,
     )
-    return TrackerState(
-        phase, signal, 1, 0.0, 0.0, state.axis_value, _prior(settings), n_established=0
-    )
+    return replace(_first(signal, state.total_intensity, state.axis_value, settings), phase=phase)
 
 
 def _with_better_reference(

@@ -65,3 +65,12 @@ def test_the_network_sees_the_same_whatever_the_exposure() -> None:
     np.testing.assert_allclose(short, long, atol=1e-6)
     assert short[0].max() == 1.0
     assert set(np.unique(short[1])) == {0.0, 1.0}
+
+
+def test_even_steps_of_two_theta_are_no_gaps() -> None:
+    pattern = Pattern.from_two_theta(
+        np.linspace(2.5, 30.0, 2751), np.ones(2751), wavelength_angstrom=0.41328
+    )
+    binned = to_log_q(pattern, GRID)
+    q = GRID.q_per_angstrom
+    assert binned.is_measured[q > 0.7].all()
