@@ -84,8 +84,8 @@ def advance_fraction(fraction: float, pressure_gpa: float, material: Material) -
     Examples
     --------
     >>> from phasepilot.sim_devices.materials import FE
-    >>> half = advance_fraction(0.0, 15.9, FE)
-    >>> kept, gone = advance_fraction(half, 13.0, FE), advance_fraction(half, 10.0, FE)
+    >>> half = advance_fraction(0.0, 14.0, FE)
+    >>> kept, gone = advance_fraction(half, 12.5, FE), advance_fraction(half, 10.0, FE)
     >>> round(half, 6), round(kept, 6), gone
     (0.5, 0.5, 0.0)
     """
