@@ -66,7 +66,9 @@ class RunHistory:
 
     def report(self) -> RunReport:
         """Return what was found so far."""
-        advice = tuple(self._advice[number] for number in sorted(self._advice))
+        # Copied at once: the agent's thread may add to it meanwhile.
+        known = dict(self._advice)
+        advice = tuple(known[number] for number in sorted(known))
         problems = [f"frame {a.frame_seq_num}: {a.problem}" for a in advice if a.problem]
         return RunReport(self.run_uid, advice, onset_interval(advice), (*self.problems, *problems))
 

@@ -7,18 +7,39 @@ from tiled.client import from_uri
 from tiled.client.container import Container
 from tiled.structures.core import Spec
 
+from phasepilot.agent.archive.tiled_upload import first_line
+from phasepilot.agent.errors import ArchiveError
+
 _RUNS = Spec("CatalogOfBlueskyRuns", version="3.0")
 
 
 def connect(uri: str, *, api_key: str | None = None, timeout_s: float = 10.0) -> Container:
-    """Return the root of a Tiled server.
+    """Return the root of a Tiled server, or the container at that URI.
 
     Each request waits at most `timeout_s` for the server. The Tiled client repeats a request that
     failed, up to 10 times in 45 s; the environment variables TILED_RETRY_ATTEMPTS and
     TILED_RETRY_TIMEOUT, set before it is imported, shorten that.
+
+    Raises
+    ------
+    ArchiveError
+        If no Tiled server answers there, it refuses the key, or holds something else there.
     """
-    client = from_uri(uri, api_key=api_key, timeout=httpx.Timeout(timeout_s))
-    return cast(Container, client)
+    # A key may stand in the URI; it is not for the screen.
+    place = uri.partition("?")[0]
+    try:
+        client = from_uri(uri, api_key=api_key, timeout=httpx.Timeout(timeout_s))
+    except Exception as error:  # httpx's, KeyError of a server that is not Tiled's, RuntimeError...
+        raise ArchiveError(
+            f"a Tiled server must answer at {place!r}, but there came {first_line(error)};"
+            " check the URI, the API key and that the server runs."
+        ) from error
+    if not isinstance(client, Container):
+        raise ArchiveError(
+            f"a container of runs must stand at {place!r}, but Tiled holds a"
+            f" {type(client).__name__} there; give the URI of the server or of a container."
+        )
+    return client
 
 
 def runs_container(client: Container, name: str) -> Container:

@@ -193,6 +193,7 @@ def _record(
         found_onset_low=low,
         found_onset_high=high,
         summary=_summary(material, frames, interval, elapsed_s, is_steered=is_steered),
+        is_steered=is_steered,
     )
 
 

@@ -90,7 +90,7 @@ def draw_report(record: RunRecord) -> Figure:
     _draw_crystal_systems(panels["b"], cells)
     _draw_strain(panels["c"], placed)
     _draw_change(panels["d"], placed)
-    _draw_decisions(panels["e"], placed, record.axis_units)
+    _draw_decisions(panels["e"], placed, record)
     figure.align_ylabels([panels["c"], panels["d"], panels["e"]])
     for panel in panels.values():
         _draw_onsets(panel, record)
@@ -240,17 +240,18 @@ def _draw_change(panel: Axes, frames: list[FrameRecord]) -> None:
     _legend_above(panel, lines, ["probability of a change", "fraction of the new phase"])
 
 
-def _draw_decisions(panel: Axes, frames: list[FrameRecord], units: str) -> None:
+def _draw_decisions(panel: Axes, frames: list[FrameRecord], record: RunRecord) -> None:
     """Draw each step from where it was decided to where it led."""
-    panel.set_ylabel(f"step ({units})" if units else "step", fontsize=_NORMAL, parse_math=False)
+    label = f"step ({record.axis_units})" if record.axis_units else "step"
+    panel.set_ylabel(label, fontsize=_NORMAL, parse_math=False)
     if not frames:
         _say(panel, _reason_for_nothing(frames))
         return
     places = np.array([frame.axis_value for frame in frames])
     taken = np.abs(np.diff(places))
-    # Readings scatter by the noise of the gauge; where a step was advised, that one is meant.
+    # Readings scatter by the noise of the gauge; where advice was obeyed, its step is meant.
     advised = np.array([frame.advice.step for frame in frames])[:-1]
-    steps = np.where(np.isfinite(advised), advised, taken)
+    steps = np.where(np.isfinite(advised) & record.is_steered, advised, taken)
     # The last frame led nowhere; its mark stands at the height of the step that led to it.
     heights = np.append(steps, steps[-1] if steps.size else 0.0)
     # Readings of a motor that stood still differ by next to nothing, which is no step to scale for.
@@ -349,7 +350,7 @@ def _legend_above(panel: Axes, handles: Iterable[Artist], labels: list[str]) -> 
 def _columns(
     frames: list[FrameRecord], first: str, second: str
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return place, first and second column of the advice, in order of place."""
+    """Return place, first and second column of the advice, in the order of measurement."""
     rows = [
         (frame.axis_value, getattr(frame.advice, first), getattr(frame.advice, second))
         for frame in frames

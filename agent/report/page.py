@@ -77,9 +77,10 @@ that bend only are a lattice under strain; lines that appear are a new phase. Th
 those of panel e.</li>
 <li><b>b</b> The probability of each crystal system; a bar below it means that the system cannot be
 ruled out (it is in the conformal set).</li>
-<li><b>c</b> The linear strain against the first frame, with its uncertainty; negative is
-compressed.</li>
-<li><b>d</b> The probability that a change has begun, and the fraction of the new phase.</li>
+<li><b>c</b> The linear strain with its uncertainty; negative is compressed. A new line begins where
+a new phase is established: strain counts from the first frame of each phase.</li>
+<li><b>d</b> The probability that a change has begun, and the share of the line intensity that the
+old phase does not explain.</li>
 <li><b>e</b> The steps that the scan took; colour and shape of a mark tell what the agent asked
 for.</li>
 </ul>
@@ -236,7 +237,7 @@ def _row(frame: FrameRecord) -> str:
         ("", _crystal_system(frame)),
         ("strain (%)", _strain(frame)),
         ("action", escape(advice.action or "-")),
-        ("step", _number(advice.step)),
+        ("step", f"{advice.step:.3g}" if math.isfinite(advice.step) else "-"),
     )
     cells = "".join(f'<td data-label="{label}">{value}</td>' for label, value in columns)
     return f'<tr class="{kind}">{cells}<td class="reason">{escape(advice.reason or "-")}</td></tr>'

@@ -64,6 +64,8 @@ class RunRecord:
     found_onset_low, found_onset_high : float or None
         Interval of `found_onset`.
     summary : RunSummary
+    is_steered : bool
+        Whether the scan obeyed the advice; otherwise it was only given.
     """
 
     uid: str
@@ -77,6 +79,7 @@ class RunRecord:
     found_onset_low: float | None
     found_onset_high: float | None
     summary: RunSummary
+    is_steered: bool = True
 
     @property
     def axis_title(self) -> str:
