@@ -3,8 +3,9 @@
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Futures of frames that nobody asks for any more are dropped from the oldest on.
 _MAX_FUTURES = 10_000
+# A plan that waits for its advice never has more than one; others may run ahead by this many.
+MAX_WAITING_FRAMES = 2000
 
 
 class PhaseAgent:
@@ -80,12 +83,7 @@ class PhaseAgent:
 
     def ingest(self, frame: Frame) -> Advice:
         """Judge one frame now, in this thread, and return the advice."""
-        history = self._histories.get(frame.run_uid)
-        if history is None:
-            history = self._histories[frame.run_uid] = RunHistory(frame.run_uid, self._pipeline)
-            while len(self._histories) > MAX_OPEN_RUNS:
-                self._histories.popitem(last=False)
-        advice = history.judge(frame)
+        advice = self._history_for(frame.run_uid).judge(frame)
         self._publish(frame, advice)
         return advice
 
@@ -126,23 +124,47 @@ class PhaseAgent:
         """Wait until every document taken so far is judged; False when that took too long."""
         return self._worker.drain(timeout_s)
 
-    # In the agent's thread
+    # From the RunEngine's thread to the agent's
 
     def _enqueue(self, frame: Frame) -> None:
         future: Future[Advice] = Future()
         self._futures[(frame.run_uid, frame.stream, frame.seq_num)] = future
         while len(self._futures) > _MAX_FUTURES:
             self._futures.popitem(last=False)
-        self._worker.submit(lambda: self._answer(frame, future))
+        if self._worker.n_waiting < MAX_WAITING_FRAMES:
+            self._worker.submit(lambda: self._answer(frame, future, self.ingest))
+        else:
+            # The frame itself is not kept: a queue that only grows would fill the memory.
+            skipped = replace(frame, intensity=None)
+            self._worker.submit(lambda: self._answer(skipped, future, self._skip))
 
-    def _answer(self, frame: Frame, future: "Future[Advice]") -> None:
+    def _answer(
+        self, frame: Frame, future: "Future[Advice]", judge: Callable[[Frame], Advice]
+    ) -> None:
         try:
-            future.set_result(self.ingest(frame))
+            future.set_result(judge(frame))
         except Exception as error:  # a plan is waiting for this future: it gets a sentence instead
             logger.exception("run %s, frame %d could not be judged", frame.run_uid, frame.seq_num)
             problem = f"the agent failed on this frame ({type(error).__name__}: {error})"
             self._note(f"frame {frame.seq_num}: {problem}")
             future.set_result(Advice.none(frame.seq_num, problem))
+
+    def _skip(self, frame: Frame) -> Advice:
+        problem = (
+            f"skipped: {MAX_WAITING_FRAMES} frames were waiting already; frames come faster than"
+            " they can be judged"
+        )
+        advice = self._history_for(frame.run_uid).skip(frame.seq_num, problem)
+        self._publish(frame, advice)
+        return advice
+
+    def _history_for(self, run_uid: str) -> RunHistory:
+        history = self._histories.get(run_uid)
+        if history is None:
+            history = self._histories[run_uid] = RunHistory(run_uid, self._pipeline)
+            while len(self._histories) > MAX_OPEN_RUNS:
+                self._histories.popitem(last=False)
+        return history
 
     def _publish(self, frame: Frame, advice: Advice) -> None:
         if not self._sinks:

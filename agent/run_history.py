@@ -44,25 +44,37 @@ class RunHistory:
 
     def judge(self, frame: Frame) -> Advice:
         """Return the advice on a frame, which replaces a former one of its number."""
-        repeated = [number for number in self._memories if number >= frame.seq_num]
-        for number in repeated:
-            del self._memories[number]
-            self._advice.pop(number, None)
-        if self._memories:
-            memory = next(reversed(self._memories.values()))
-        else:
-            memory = self._pipeline.first_memory
-            if any(number < frame.seq_num for number in self._advice):
-                self.problems.append(
-                    f"frame {frame.seq_num} repeats more than the {MAX_MEMORIES} frames that are"
-                    " remembered; the sample is followed anew from here."
-                )
+        memory = self._memory_before(frame.seq_num)
         advice, memory = self._pipeline.judge(memory, frame)
-        self._memories[frame.seq_num] = memory
+        self._remember(advice, memory)
+        return advice
+
+    def skip(self, seq_num: int, problem: str) -> Advice:
+        """Put on record that a frame was not looked at, and return that."""
+        advice = Advice.none(seq_num, problem)
+        self._remember(advice, self._memory_before(seq_num))
+        return advice
+
+    def _memory_before(self, seq_num: int) -> Memory:
+        """Return what was known before a frame, and forget what came from it on."""
+        if self._advice and seq_num <= next(reversed(self._advice)):
+            for known in (self._memories, self._advice):
+                for number in [number for number in known if number >= seq_num]:
+                    del known[number]
+        if self._memories:
+            return next(reversed(self._memories.values()))
+        if self._advice:
+            self.problems.append(
+                f"frame {seq_num} repeats more than the {MAX_MEMORIES} frames that are remembered;"
+                " the sample is followed anew from here."
+            )
+        return self._pipeline.first_memory
+
+    def _remember(self, advice: Advice, memory: Memory) -> None:
+        self._memories[advice.frame_seq_num] = memory
         if len(self._memories) > MAX_MEMORIES:
             self._memories.popitem(last=False)
-        self._advice[frame.seq_num] = advice
-        return advice
+        self._advice[advice.frame_seq_num] = advice
 
     def report(self) -> RunReport:
         """Return what was found so far."""

@@ -16,6 +16,11 @@ class Worker:
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def n_waiting(self) -> int:
+        """How many jobs are queued."""
+        return self._jobs.qsize()
+
     def submit(self, job: Callable[[], None]) -> None:
         """Queue a job; returns at once."""
         self._jobs.put(job)

@@ -60,7 +60,9 @@ def scan(beamline: Any) -> Any:
     return bp.scan([beamline.detector], beamline.cell, 0.3, 0.5, 2)
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"phasepilot ([a-z]+)\b", README))))
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"(?:`|    )phasepilot ([a-z]+)\b", README)))
+)
 def test_every_command_named_exists(command: str) -> None:
     assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
 

@@ -48,6 +48,22 @@ class FailingModel:
         return self._model.predict_log_q(pattern)
 
 
+class SlowModel:
+    """A network that waits until all documents are in."""
+
+    def __init__(self, model: PhaseModel) -> None:
+        self.card = model.card
+        self._model = model
+        self.may_answer = threading.Event()
+
+    def predict(self, pattern: Pattern) -> PhaseEstimate:
+        return self._model.predict(pattern)
+
+    def predict_log_q(self, pattern: LogQPattern) -> PhaseEstimate:
+        assert self.may_answer.wait(30.0)
+        return self._model.predict_log_q(pattern)
+
+
 def watched_scan(
     run_engine: RunEngine, agent: PhaseAgent, beamline: Any, *, n_frames: int = N_FRAMES
 ) -> Emitted:
@@ -265,3 +281,36 @@ def test_a_repeated_frame_replaces_the_former_one(run_engine: RunEngine, model: 
         [a.values() for a in agent.report().advice],
         [a.values() for a in unpaused.report().advice],
     )
+
+
+def test_frames_beyond_the_queue_are_skipped_and_counted(
+    run_engine: RunEngine, model: PhaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phasepilot.agent.phase_agent.MAX_WAITING_FRAMES", 2)
+    emitted = watched_scan(run_engine, PhaseAgent(configuration(), model=model), make_beamline())
+    slow = SlowModel(model)
+    agent = PhaseAgent(configuration(), model=slow)
+    for name, doc in emitted.documents:
+        agent(name, doc)
+    slow.may_answer.set()
+    assert agent.wait()
+    problems = [bool(advice.problem) for advice in agent.report().advice]
+    assert len(problems) == N_FRAMES
+    assert problems[-1]
+    assert not problems[0]
+    assert "frames come faster" in agent.report().problems[-1]
+
+
+def test_going_back_further_than_remembered_starts_anew_and_says_so(
+    run_engine: RunEngine, model: PhaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phasepilot.agent.run_history.MAX_MEMORIES", 3)
+    emitted = watched_scan(run_engine, PhaseAgent(configuration(), model=model), make_beamline())
+    agent = PhaseAgent(configuration(), model=model)
+    for name, doc in emitted.documents[:-1]:
+        agent(name, doc)
+    agent("event", emitted.events("primary")[1])
+    assert agent.wait()
+    report = agent.report()
+    assert [advice.frame_seq_num for advice in report.advice] == [1, 2]
+    assert "the sample is followed anew" in report.problems[0]
