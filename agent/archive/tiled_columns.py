@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from tiled.client.container import Container
-from tiled.queries import Like
+from tiled.queries import Eq, Like
 
 from phasepilot.agent.archive.array_rows import ArrayRows
 from phasepilot.agent.archive.document_codec import Document
@@ -57,6 +57,23 @@ def find_run(client: Container, uid: str) -> Any:
             " give more of the uid"
         )
     raise ArchiveError(_nothing_found(places, uid))
+
+
+def find_analysis(client: Container, run_uid: str) -> Any:
+    """Return the latest BlueskyRun in the container that was derived from the run of that uid.
+
+    Raises
+    ------
+    ArchiveError
+        If there is none.
+    """
+    analyses = client.search(Eq("start.analysis_of", run_uid)).values()
+    if not len(analyses):
+        raise ArchiveError(
+            f"a run with analysis_of={run_uid!r} must stand in this archive, but there is none;"
+            " was it uploaded? See `phasepilot upload`."
+        )
+    return analyses.last()
 
 
 def archived_documents(run: Any) -> Iterator[tuple[str, Document]]:

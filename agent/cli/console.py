@@ -10,6 +10,11 @@ from rich.markup import escape
 from phasepilot.agent.errors import AgentError
 from phasepilot.models.errors import ModelsError
 
+_EXTRA_OF = {
+    **dict.fromkeys(("torch", "onnx", "pyarrow", "yaml", "spglib"), "train"),
+    **dict.fromkeys(("ophyd", "tiled"), "sim"),
+}
+
 console = Console()
 error_console = Console(stderr=True)
 
@@ -30,8 +35,10 @@ def reporting_errors() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("phasepilot"):
             raise
+        package = (error.name or "").partition(".")[0]
+        extra = _EXTRA_OF.get(package, "sim,train")
         print_error(
-            f"this command needs the package {error.name}, which is not installed;"
-            " see the table of extras in the README."
+            f"this command needs the package {package}, which is not installed;"
+            f" install phasepilot with the extra: pip install 'phasepilot[{extra}]'."
         )
         raise typer.Exit(1) from error

@@ -98,7 +98,8 @@ def _run_demo(
             _keep_serving(server, run_uid)
 
 
-def _configuration(material: "Material") -> "AgentConfiguration":
+def demo_configuration(material: "Material") -> "AgentConfiguration":
+    """Return where the simulated beamline puts things, and the steps that suit a material."""
     from phasepilot.agent.configuration import AgentConfiguration
     from phasepilot.models.steering.compression_rule import CompressionSettings
 
@@ -121,7 +122,7 @@ def _measure(beamline: "SimulatedBeamline", writer: Any, *, is_steered: bool) ->
 
     material = beamline.material
     steps = Steps.of(material)
-    agent = PhaseAgent(_configuration(material))
+    agent = PhaseAgent(demo_configuration(material))
     run_engine = RunEngine({})
     run_engine.subscribe(writer)
     run_engine.subscribe(agent)
@@ -166,7 +167,11 @@ def _record(
     is_steered: bool,
 ) -> "RunRecord":
     """Return the record of the run as it stands in the archive."""
-    from phasepilot.agent.archive.tiled_columns import archived_documents, find_run
+    from phasepilot.agent.archive.tiled_columns import (
+        archived_documents,
+        find_analysis,
+        find_run,
+    )
     from phasepilot.agent.report.build_record import frame_records, recorded_advice
     from phasepilot.agent.report.run_record import RunRecord
     from phasepilot.agent.run_history import onset_interval
@@ -176,9 +181,9 @@ def _record(
     if is_steered:
         advice = recorded_advice(documents, stream="agent", prefix="agent_")
     else:
-        analysis = next(run for run in client.values() if run.start.get("analysis_of") == run_uid)
-        advice = recorded_advice(archived_documents(analysis), stream="primary", prefix="")
-    frames = frame_records(documents, _configuration(material), advice)
+        analysis = archived_documents(find_analysis(client, run_uid))
+        advice = recorded_advice(analysis, stream="primary", prefix="")
+    frames = frame_records(documents, demo_configuration(material), advice)
     interval = onset_interval(tuple(advice[number] for number in sorted(advice)))
     low, high = interval or (None, None)
     return RunRecord(
@@ -208,7 +213,7 @@ def _summary(
     from phasepilot.agent.report.run_record import RunSummary
 
     steps = Steps.of(material)
-    travelled = frames[-1].axis_value - frames[0].axis_value
+    travelled = frames[-1].axis_value - frames[0].axis_value if frames else 0.0
     n_fine = round(travelled / steps.fine_gpa) + 1
     found = "none"
     error = ""

@@ -34,12 +34,11 @@ def _train(config: Path, data: Path | None) -> None:
 
     from phasepilot.models.training.configuration import read_training_configuration
     from phasepilot.models.training.release import write_release
-    from phasepilot.models.training.stick_store import build_stick_store, open_stick_store
+    from phasepilot.models.training.stick_store import build_stick_store
     from phasepilot.models.training.training_loop import Progress as TrainingProgress
     from phasepilot.models.training.training_loop import Trainer, validation_batches
 
     configuration = read_training_configuration(config, data)
-    sticks = configuration.work_directory / "sticks"
     columns = [
         TextColumn("{task.description}"),
         BarColumn(),
@@ -48,18 +47,18 @@ def _train(config: Path, data: Path | None) -> None:
         TimeRemainingColumn(),
     ]
     with Progress(*columns, console=console) as bars:
-        if not sticks.exists():
-            building = bars.add_task("stick lists")
-            build_stick_store(
-                configuration.structures,
-                sticks,
-                licences=configuration.licences,
-                q_max_per_angstrom=configuration.grid.q_max_per_angstrom * 1.07,
-                max_atoms=configuration.max_atoms,
-                max_rows=configuration.max_rows,
-                progress=lambda done, total: bars.update(building, completed=done, total=total),
-            )
-        store = open_stick_store(sticks)
+        building = bars.add_task("stick lists", visible=False)
+        store = build_stick_store(
+            configuration.structures,
+            configuration.work_directory / "sticks",
+            licences=configuration.licences,
+            q_max_per_angstrom=configuration.grid.q_max_per_angstrom * 1.07,
+            max_atoms=configuration.max_atoms,
+            max_rows=configuration.max_rows,
+            progress=lambda done, total: bars.update(
+                building, completed=done, total=total, visible=True
+            ),
+        )
         validation = validation_batches(configuration, store)
         trainer = Trainer(configuration, store)
         training = bars.add_task("training", total=configuration.n_batches)

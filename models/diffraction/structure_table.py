@@ -4,6 +4,7 @@ The table holds asymmetric units: columns ``id formula licence a b c alpha beta 
 xyz mult``, with `hall` the spglib Hall number of the stored setting.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ _COLUMNS = [
     *("id", "formula", "licence", "a", "b", "c", "alpha", "beta", "gamma"),
     *("sg", "hall", "z", "occ", "xyz", "mult", "n_conv"),
 ]
+_N_HALL_NUMBERS = 530
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +60,33 @@ def read_structures(
     try:
         table = pyarrow.parquet.read_table(path, columns=_COLUMNS)
     except (OSError, ValueError) as error:
-        raise CrystalError(
-            f"structures must be a Parquet table with the columns {', '.join(_COLUMNS)}, but"
-            f" {path} could not be read as one ({error}); give the path of structures.parquet."
-        ) from error
+        raise _not_a_table(path, error) from error
     for row in table.slice(start, None if stop is None else stop - start).to_pylist():
         if row["n_conv"] <= max_atoms and max(row["occ"]) <= 1.0:
             yield _table_row(row)
 
 
 def count_structures(path: Path) -> int:
-    """Return the number of rows of the table."""
+    """Return the number of rows of the table.
+
+    Raises
+    ------
+    CrystalError
+        If the file is not such a table.
+    """
     import pyarrow.parquet
 
-    return int(pyarrow.parquet.read_metadata(path).num_rows)
+    try:
+        return int(pyarrow.parquet.read_metadata(path).num_rows)
+    except (OSError, ValueError) as error:
+        raise _not_a_table(path, error) from error
+
+
+def _not_a_table(path: Path, error: Exception) -> CrystalError:
+    return CrystalError(
+        f"structures must be a Parquet table with the columns {', '.join(_COLUMNS)}, but"
+        f" {path} could not be read as one ({error}); give the path of structures.parquet."
+    )
 
 
 def _table_row(row: dict[str, Any]) -> TableRow:
@@ -112,9 +127,14 @@ def _family(row: dict[str, Any]) -> str:
 def _operations(hall_number: int) -> tuple[FloatArray, FloatArray]:
     import spglib
 
-    operations = spglib.get_symmetry_from_database(hall_number)
+    with warnings.catch_warnings():
+        # spglib 2.8 warns at every call that it will tell errors in another way.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        is_known = 1 <= hall_number <= _N_HALL_NUMBERS
+        operations = spglib.get_symmetry_from_database(hall_number) if is_known else None
     if operations is None:
         raise CrystalError(
-            f"hall must be a spglib Hall number from 1 to 530, but is {hall_number}."
+            f"hall must be a spglib Hall number from 1 to {_N_HALL_NUMBERS}, but is {hall_number};"
+            " give the table with the Hall numbers of spglib."
         )
     return operations["rotations"].astype(np.float64), operations["translations"]

@@ -1,8 +1,9 @@
 """What a training run is told: one YAML file, checked before anything is computed."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from phasepilot.models.errors import TrainingError
 from phasepilot.models.log_q import LogQGrid
@@ -31,6 +32,12 @@ class GridConfiguration(_Strict):
     q_min_per_angstrom: float = Field(default=0.35, gt=0)
     q_max_per_angstrom: float = Field(default=6.3, gt=0)
     n_bins: int = Field(default=4096, ge=256)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.q_min_per_angstrom >= self.q_max_per_angstrom:
+            raise ValueError("q_min_per_angstrom must lie below q_max_per_angstrom")
+        return self
 
     def grid(self) -> LogQGrid:
         """Return the grid itself."""
@@ -92,6 +99,19 @@ class TrainingConfiguration(_Strict):
     n_threads: int = Field(default=2, ge=1)
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        length = self.grid.n_bins
+        for kernel, stride in zip(self.network.kernels, self.network.strides, strict=True):
+            length = (length - kernel) // stride + 1 if min(kernel, stride) > 0 else 0
+            if length < 1:
+                raise ValueError(
+                    f"the convolutions must leave at least one point, but kernels"
+                    f" {self.network.kernels} with strides {self.network.strides} leave nothing of"
+                    f" {self.grid.n_bins} bins"
+                )
+        return self
+
     @property
     def n_batches(self) -> int:
         """Number of optimiser steps."""
@@ -129,10 +149,11 @@ def read_training_configuration(path: Path, data: Path | None = None) -> Trainin
             f"{path} must describe a training run, but has {entries};"
             " examples/train_npcnn.yaml shows every entry."
         ) from error
-    here = path.parent
+    # Absolute: a checkpoint belongs to the same run wherever it is resumed from.
+    here = path.parent.absolute()
     return configuration.model_copy(
         update={
-            "structures": (data or here) / configuration.structures.expanduser(),
+            "structures": (data or here).absolute() / configuration.structures.expanduser(),
             "work_directory": here / configuration.work_directory.expanduser(),
         }
     )

@@ -61,7 +61,7 @@ def open_stick_store(directory: Path) -> StickStore:
     """
     try:
         arrays = [np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise TrainingError(
             f"a stick store must hold {', '.join(_ARRAYS)}, but {directory} does not ({error});"
             " delete the folder and run the training again to rebuild it."
@@ -80,10 +80,27 @@ def build_stick_store(
     n_workers: int = 2,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> StickStore:
-    """Compute the stick lists of all usable structures of the table and store them.
+    """Return the stick lists of all usable structures; computed unless the directory holds them.
 
     `progress` is called with rows done and rows in all.
+
+    Raises
+    ------
+    CrystalError
+        If `structures` is not a table.
+    TrainingError
+        If the directory holds lists that were computed from something else.
     """
+    about = {
+        "structures": structures.name,
+        "licences": list(licences),
+        "max_atoms": max_atoms,
+        "max_rows": max_rows,
+        "q_max_per_angstrom": q_max_per_angstrom,
+    }
+    if directory.exists():
+        _check_about(directory, about)
+        return open_stick_store(directory)
     n_rows = min(count_structures(structures), max_rows or 2**62)
     starts = range(0, n_rows, _ROWS_PER_TASK)
     parts: dict[int, list[Float32Array | IntArray]] = {}
@@ -103,16 +120,38 @@ def build_stick_store(
         for n_done, future in enumerate(as_completed(futures), start=1):
             parts[futures[future]] = future.result()
             progress(min(n_done * _ROWS_PER_TASK, n_rows), n_rows)
+    _write_store(directory, [parts[start] for start in starts], about)
+    return open_stick_store(directory)
+
+
+def _write_store(
+    directory: Path, parts: list[list[Float32Array | IntArray]], about: dict[str, object]
+) -> None:
     q, strength, n_lines, numbers, families = (
-        np.concatenate([parts[start][column] for start in starts]) for column in range(5)
+        np.concatenate([part[column] for part in parts]) for column in range(5)
     )
     offsets = np.concatenate(([0], np.cumsum(n_lines))).astype(np.int64)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True)
     for name, array in zip(_ARRAYS, (q, strength, offsets, numbers, families), strict=True):
         np.save(directory / f"{name}.npy", array)
-    about = {"structures": structures.name, "licences": licences, "max_atoms": max_atoms}
     (directory / "about.json").write_text(json.dumps(about, indent=1))
-    return open_stick_store(directory)
+
+
+def _check_about(directory: Path, about: dict[str, object]) -> None:
+    # Lists of other rows would be trained on under a card that states these licences.
+    try:
+        stored = json.loads((directory / "about.json").read_text())
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"a stick store must say in about.json what it was built from, but {directory} does"
+            f" not ({error}); delete the folder and run the training again to rebuild it."
+        ) from error
+    changed = [name for name, value in about.items() if stored.get(name, value) != value]
+    if changed:
+        raise TrainingError(
+            f"the stick store {directory} must be built from this configuration, but differs in"
+            f" {', '.join(changed)}; use another work_directory, or delete that folder."
+        )
 
 
 def _sticks_of_rows(

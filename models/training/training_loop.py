@@ -160,8 +160,15 @@ class Trainer:
         partial.replace(self.checkpoint_path)
 
     def _resume(self) -> None:
-        state = torch.load(self.checkpoint_path, weights_only=True)
-        saved = TrainingConfiguration.model_validate_json(state["configuration"])
+        try:
+            state = torch.load(self.checkpoint_path, weights_only=True)
+            saved = TrainingConfiguration.model_validate_json(state["configuration"])
+        except Exception as error:  # torch raises something else for every way of being damaged
+            raise TrainingError(
+                f"{self.checkpoint_path} must be a checkpoint of a training run, but could not be"
+                f" read as one ({type(error).__name__}); use another work_directory or delete the"
+                " checkpoint."
+            ) from error
         if saved != self.configuration:
             changed = [
                 name
