@@ -14,6 +14,9 @@ from phasepilot.models.suggestion import Action, Advice
 from phasepilot.plans.advice_recorder import AdviceRecorder
 from phasepilot.plans.advisor import Advisor, advice_now, wait_for_advice
 
+# Part of a step that is not worth a frame of its own.
+_SLIVER = 1e-3
+
 
 @dataclass(frozen=True, slots=True)
 class ScanLimits:
@@ -58,7 +61,9 @@ class ScanLimits:
         direction = math.copysign(1.0, self.stop - self.start)
         # Rounded: sums of 0.1 should read 0.3, and an archived set point should too.
         target = round(position + direction * step, 9)
-        return self.stop if direction * (target - self.stop) >= 0 else target
+        # Rounded steps add up to just short of the end; a sliver more is not worth a frame.
+        is_last = direction * (self.stop - target) <= _SLIVER * step
+        return self.stop if is_last else target
 
 
 def compression_scan(

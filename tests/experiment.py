@@ -1,8 +1,13 @@
 """A whole simulated experiment for the tests: beamline, agent and what was emitted."""
 
-from collections.abc import Mapping
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from bluesky import RunEngine
 
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.models.steering.compression_rule import CompressionSettings
@@ -20,6 +25,38 @@ def configuration(**changes: Any) -> AgentConfiguration:
         "steering": STEERING,
     }
     return AgentConfiguration(**{**values, **changes})
+
+
+@contextmanager
+def fresh_run_engine() -> Iterator[RunEngine]:
+    """Give a RunEngine whose thread and loop are gone afterwards."""
+    loop = asyncio.new_event_loop()
+    engine = RunEngine({}, loop=loop)
+    try:
+        yield engine
+    finally:
+        if engine.state not in ("idle", "panicked"):
+            engine.halt()
+        loop.call_soon_threadsafe(loop.stop)
+        engine._th.join()
+        loop.close()
+
+
+class PausesOnce:
+    """A subscriber that asks for a pause at a frame, from a thread of its own as a person would."""
+
+    def __init__(self, run_engine: RunEngine, seq_num: int) -> None:
+        self._seq_num = seq_num
+        self._thread = threading.Thread(target=run_engine.request_pause)
+        self._has_asked = False
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        if name == "event" and doc["seq_num"] == self._seq_num and not self._has_asked:
+            self._has_asked = True
+            self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join()
 
 
 class ManualClock:

@@ -1,10 +1,13 @@
 """Connections to Tiled whose waiting is bounded, and what stands in its containers."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, cast
 
 import httpx
-from tiled.client import from_uri
+from tiled.client import from_context
 from tiled.client.container import Container
+from tiled.client.context import Context
 from tiled.structures.core import Spec
 
 from phasepilot.agent.archive.tiled_upload import first_line
@@ -28,18 +31,38 @@ def connect(uri: str, *, api_key: str | None = None, timeout_s: float = 10.0) ->
     # A key may stand in the URI; it is not for the screen.
     place = uri.partition("?")[0]
     try:
-        client = from_uri(uri, api_key=api_key, timeout=httpx.Timeout(timeout_s))
+        context, path = Context.from_any_uri(uri, api_key=api_key, timeout=httpx.Timeout(timeout_s))
+        client = _node_at(context, path)
     except Exception as error:  # httpx's, KeyError of a server that is not Tiled's, RuntimeError...
         raise ArchiveError(
             f"a Tiled server must answer at {place!r}, but there came {first_line(error)};"
             " check the URI, the API key and that the server runs."
         ) from error
     if not isinstance(client, Container):
+        context.http_client.close()
         raise ArchiveError(
             f"a container of runs must stand at {place!r}, but Tiled holds a"
             f" {type(client).__name__} there; give the URI of the server or of a container."
         )
     return client
+
+
+@contextlib.contextmanager
+def connected(uri: str, *, api_key: str | None = None) -> Iterator[Container]:
+    """Give what `connect` returns, and close its connections afterwards."""
+    client = connect(uri, api_key=api_key)
+    try:
+        yield client
+    finally:
+        client.context.http_client.close()
+
+
+def _node_at(context: Context, path: list[str]) -> Any:
+    try:
+        return from_context(context, node_path_parts=path)
+    except Exception:
+        context.http_client.close()
+        raise
 
 
 def runs_container(client: Container, name: str) -> Container:

@@ -15,7 +15,7 @@ from tiled.client.container import Container
 from tiled.media_type_registration import default_serialization_registry
 from tiled.server import SimpleTiledServer
 
-from phasepilot.agent.archive.tiled_client import connect
+from phasepilot.agent.archive.tiled_client import connected
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,7 @@ def embedded_tiled_server(
     )
     try:
         uri = server.uri.partition("?")[0]
-        client = connect(uri, api_key=api_key)
-        try:
+        with connected(uri, api_key=api_key) as client:
             yield EmbeddedTiledServer(uri, api_key, client, Path(server.directory))
-        finally:
-            client.context.http_client.close()
     finally:
         server.close()

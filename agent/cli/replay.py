@@ -1,11 +1,15 @@
 """`phasepilot replay`: an archived run through a fresh agent."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from phasepilot.agent.cli.console import console, reporting_errors
+
+if TYPE_CHECKING:
+    from tiled.client.container import Container
 
 _MOST_SHOWN = 10
 
@@ -18,7 +22,11 @@ def replay(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Agent configuration (JSON), for runs that carry none."),
+        typer.Option(
+            help="Agent configuration (JSON), for runs that carry none.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
     store: Annotated[
         bool, typer.Option(help="Store the results in Tiled, as a run with `analysis_of`.")
@@ -29,34 +37,33 @@ def replay(
     The status is 1 when the same network and configuration say something else.
     """
     with reporting_errors():
-        is_same = _replay(run_uid, tiled, api_key, config, store=store)
+        # The Tiled client takes seconds to import.
+        with console.status("looking for Tiled"):
+            from phasepilot.agent.archive.tiled_client import connected
+        with connected(tiled, api_key=api_key) as client:
+            is_same = _replay(client, run_uid, config, store=store)
     if not is_same:
         raise typer.Exit(1)
 
 
-def _replay(
-    run_uid: str, tiled: str, api_key: str | None, config: Path | None, *, store: bool
-) -> bool:
-    # The Tiled client takes seconds to import.
+def _replay(client: "Container", run_uid: str, config: Path | None, *, store: bool) -> bool:
     with console.status("reading the run"):
         from phasepilot.agent.archive.derived_runs import store_documents
-        from phasepilot.agent.archive.tiled_client import connect
         from phasepilot.agent.archive.tiled_columns import archived_documents, find_run
         from phasepilot.agent.configuration import configuration_from_json
         from phasepilot.agent.replay import replay as replay_documents
 
-        client = connect(tiled, api_key=api_key)
         documents = list(archived_documents(find_run(client, run_uid)))
     configuration = configuration_from_json(config.read_text()) if config else None
     with console.status("judging it again"):
         result = replay_documents(documents, configuration)
     console.print(f"{len(result.advice)} frames judged, {result.n_recorded} on record in the run")
     for sentence in result.problems:
-        console.print(f"[yellow]note:[/] {sentence}", highlight=False)
+        console.print(f"[yellow]note:[/] {escape(sentence)}", highlight=False)
     if result.n_recorded and not result.differences:
         console.print("estimates, states and suggestions are the same to the last bit")
     for sentence in result.differences[:_MOST_SHOWN]:
-        console.print(f"[red]differs:[/] {sentence}", highlight=False)
+        console.print(f"[red]differs:[/] {escape(sentence)}", highlight=False)
     if len(result.differences) > _MOST_SHOWN:
         console.print(f"and {len(result.differences) - _MOST_SHOWN} more differences")
     if store and result.is_complete:

@@ -1,11 +1,10 @@
-import threading
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
-from experiment import STEERING, Emitted, configuration, make_beamline
+from experiment import STEERING, Emitted, PausesOnce, configuration, make_beamline
 
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.models.networks.registry import PhaseModel
@@ -108,6 +107,20 @@ def test_goes_down_when_stop_lies_below_start() -> None:
     assert taken == pytest.approx([5.0, 4.6, 4.2, 4.0])
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0.4, 4.2), (-3.0, 7.0), (5.0, 0.1)])
+@pytest.mark.parametrize("n_steps", [3, 7, 24, 192, 900])
+def test_steps_that_divide_the_range_take_one_point_more(
+    start: float, stop: float, n_steps: int
+) -> None:
+    step = abs(stop - start) / n_steps
+    limits = ScanLimits(start, stop, step, step, step, 1000)
+    positions = [start]
+    while (target := limits.next_position(positions[-1], None)) is not None:
+        positions.append(target)
+    assert len(positions) == n_steps + 1
+    assert positions[-1] == stop
+
+
 @pytest.mark.parametrize("steps", [(0.0, 0.1, 0.2), (0.3, 0.1, 0.2), (0.1, 0.3, 0.2), (-1, 1, 1)])
 def test_refuses_steps_that_contradict_each_other(steps: tuple[float, float, float]) -> None:
     smallest, nominal, largest = steps
@@ -154,20 +167,14 @@ def test_after_a_pause_plan_and_record_agree(run_engine: RunEngine, model: Phase
     emitted = Emitted()
     run_engine.subscribe(agent)
     run_engine.subscribe(emitted)
-    threads: list[threading.Thread] = []
-
-    def pause_at_five(name: str, doc: Any) -> None:
-        if name == "event" and doc["seq_num"] == 5 and not threads:
-            threads.append(threading.Thread(target=run_engine.request_pause))
-            threads[0].start()
-
-    run_engine.subscribe(pause_at_five)
+    pause = PausesOnce(run_engine, seq_num=5)
+    run_engine.subscribe(pause)
     plan = compression_scan(
         [beamline.detector], beamline.cell, 1.4, 3.0, step=0.2, advisor=agent, advice_timeout_s=30.0
     )
     with pytest.raises(RunEngineInterrupted):
         run_engine(plan)
-    threads[0].join()
+    pause.join()
     run_engine.resume()
     frames = {doc["seq_num"]: doc["data"] for doc in emitted.events("primary")}
     advice = {doc["data"]["agent_frame_seq_num"]: doc["data"] for doc in emitted.events("agent")}

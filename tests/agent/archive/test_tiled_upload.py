@@ -10,14 +10,13 @@ import pytest
 from bluesky import plans as bp
 from event_model import compose_run
 from ophyd.sim import SynSignal
-from tiled.client import utils as tiled_retries
 
 from phasepilot.agent.archive.derived_runs import store_documents
 from phasepilot.agent.archive.document_log import DocumentLog, read_documents
 from phasepilot.agent.archive.pending_runs import pending_logs, upload_pending
 from phasepilot.agent.archive.run_upload import RunUpload
 from phasepilot.agent.archive.tiled_client import connect, find_node
-from phasepilot.agent.archive.tiled_columns import archived_documents, find_run
+from phasepilot.agent.archive.tiled_columns import archived_documents, find_analysis, find_run
 from phasepilot.agent.archive.tiled_upload import ArchiveWriter
 from phasepilot.agent.errors import ArchiveError, DocumentError
 
@@ -54,13 +53,6 @@ def wait_until(condition, timeout_s=30.0):
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(0.01)
-
-
-@pytest.fixture
-def patient_for_a_second(monkeypatch):
-    """The Tiled client gives a dead server up after a second instead of 45."""
-    monkeypatch.setattr(tiled_retries, "TILED_RETRY_ATTEMPTS", 2)
-    monkeypatch.setattr(tiled_retries, "TILED_RETRY_TIMEOUT", 1.0)
 
 
 SERVER_PROGRAM = """
@@ -256,6 +248,18 @@ def test_a_derived_run_stands_in_a_container_beside_and_names_its_origin(contain
     assert len([1 for name, _ in archived_documents(run) if name == "event"]) == 6
     with pytest.raises(ArchiveError, match="is in 'agent' already"):
         store_documents(container, documents)
+
+
+def test_the_analysis_of_a_run_is_found_beside_containers_and_other_runs(tmp_path, container):
+    store_documents(container, make_run([np.zeros(40)], analysis_of="raw-run"))
+    writer = ArchiveWriter(tmp_path, container)
+    send(make_run([np.zeros(40)]), writer)
+    uid = send(make_run([np.zeros(40)], analysis_of="raw-run"), writer)
+    writer.close(timeout_s=60)
+
+    assert find_analysis(container, "raw-run").start["uid"] == uid
+    with pytest.raises(ArchiveError, match="analysis_of='another' must stand in this archive"):
+        find_analysis(container, "another")
 
 
 def test_a_run_that_was_not_derived_is_not_stored_as_one(container):

@@ -1,0 +1,155 @@
+"""`phasepilot demo` as a user runs it, in processes of its own."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from phasepilot.agent.archive.tiled_columns import archived_documents, find_analysis, find_run
+from phasepilot.agent.archive.tiled_server import embedded_tiled_server
+
+# A shell that starts jobs in the background has them ignore Ctrl-C; a user's does not.
+WITH_CTRL_C = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from phasepilot.agent.cli import main
+main()
+"""
+LONGEST_S = 240.0
+TRUE_ONSET_GPA = 2.1
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedDemo:
+    """A demo that has ended: its folder, what it printed, its status, how long it took to end."""
+
+    directory: Path
+    text: str
+    status: int
+    seconds_to_end: float
+    replayed: str = ""
+
+    @property
+    def run_uid(self) -> str:
+        found = re.search(r"run ([0-9a-f-]{36}) is in Tiled", self.text)
+        assert found is not None, self.text
+        return found[1]
+
+
+def start_demo(directory: Path, *options: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", WITH_CTRL_C, "demo", "--out", directory, "--seed", "1", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finished_demo(process: "subprocess.Popen[str]", directory: Path) -> FinishedDemo:
+    text, _ = process.communicate(timeout=LONGEST_S)
+    return FinishedDemo(directory, text, process.returncode, 0.0)
+
+
+def stopped_demo(process: "subprocess.Popen[str]", directory: Path) -> FinishedDemo:
+    """Wait until the demo serves, replay its run as it says, and press Ctrl-C."""
+    lines = []
+    while not lines or "Ctrl-C ends it" not in lines[-1]:
+        line = process.stdout.readline()
+        assert line, "".join(lines)
+        lines.append(line)
+    (advised,) = [line.split()[2:] for line in lines if line.startswith("try: phasepilot replay")]
+    command = Path(sys.executable).with_name("phasepilot")
+    replayed = subprocess.run(
+        [command, *advised], capture_output=True, text=True, timeout=LONGEST_S, check=False
+    )
+    stopped_at = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    return FinishedDemo(
+        directory,
+        "".join(lines) + rest,
+        process.returncode,
+        time.monotonic() - stopped_at,
+        replayed.stdout + replayed.stderr,
+    )
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, FinishedDemo]]:
+    """A steered demo that serves until Ctrl-C, and a plain one at the same time."""
+    steered, plain = (tmp_path_factory.mktemp(name) for name in ("steered", "plain"))
+    with start_demo(steered, "--keep-serving") as serving, start_demo(plain, "--no-steer") as other:
+        try:
+            yield {
+                "steered": stopped_demo(serving, steered),
+                "plain": finished_demo(other, plain),
+            }
+        finally:
+            serving.kill()
+            other.kill()
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * LONGEST_S)]
+
+
+@pytest.mark.parametrize("kind", ["steered", "plain"])
+def test_the_transition_is_found_told_and_drawn(demos: dict[str, FinishedDemo], kind: str) -> None:
+    demo = demos[kind]
+    assert demo.status == 0, demo.text
+    found = re.search(r"transition found \(onset\) +│ ([\d.]+) GPa \(between", demo.text)
+    assert found is not None, demo.text
+    # A plain scan knows the onset to its step, 0.15 GPa; lines are seen at a few percent.
+    assert float(found[1]) == pytest.approx(TRUE_ONSET_GPA, abs=0.25)
+    assert f"true onset                  │ {TRUE_ONSET_GPA:.3f} GPa" in demo.text
+    page = (demo.directory / "report.html").read_text()
+    assert demo.run_uid in page
+    assert (demo.directory / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_scan_is_steered_unless_told_otherwise(demos: dict[str, FinishedDemo]) -> None:
+    assert "steered by the agent" in demos["steered"].text
+    assert "plain, the agent only watched" in demos["plain"].text
+    # 24 equal steps take 25 frames.
+    assert re.search(r"frames taken +│ 25 ", demos["plain"].text)
+    assert re.search(r" stop: the new phase has been", demos["steered"].text)
+
+
+def test_the_run_replays_as_the_demo_says(demos: dict[str, FinishedDemo]) -> None:
+    assert "the same to the last bit" in demos["steered"].replayed
+
+
+def test_ctrl_c_ends_the_serving_cleanly_and_soon(demos: dict[str, FinishedDemo]) -> None:
+    demo = demos["steered"]
+    assert demo.status == 0
+    assert demo.text.rstrip().endswith("stopped")
+    assert "Traceback" not in demo.text
+    assert demo.seconds_to_end < 20
+
+
+def test_the_plain_run_and_its_analysis_are_in_the_catalog(demos: dict[str, FinishedDemo]) -> None:
+    demo = demos["plain"]
+    with embedded_tiled_server(demo.directory / "catalog") as server:
+        raw = list(archived_documents(find_run(server.client, demo.run_uid)))
+        analysis = list(archived_documents(find_analysis(server.client, demo.run_uid)))
+    n_events = [sum(name == "event" for name, _ in documents) for documents in (raw, analysis)]
+    assert n_events[0] == n_events[1] > 0
+    assert raw[-1][1]["exit_status"] == "success"
+
+
+def test_an_unknown_material_is_answered_with_the_choices(
+    phasepilot: Callable[..., Result], tmp_path: Path
+) -> None:
+    result = phasepilot("demo", "--material", "KC1", "--out", tmp_path / "demo")
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.replace("│", " ").split())
+    assert "Fe" in told
+    assert "KCl" in told
+    assert "Si" in told
+    assert not (tmp_path / "demo").exists()
