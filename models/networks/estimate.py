@@ -9,6 +9,7 @@ from phasepilot.models.networks.space_groups import crystal_system_index
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS
 
 _SYSTEM_OF_GROUP = crystal_system_index(np.arange(1, 231))
+_FIRST_OF_SYSTEM = np.searchsorted(_SYSTEM_OF_GROUP, np.arange(len(CRYSTAL_SYSTEMS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,8 @@ def combine_heads(
     Both heads speak of the crystal system; the geometric mean of the two is taken, and space
     groups share out what their system has. Shapes (n, 7) and (n, 230) in and out.
     """
-    summed = np.zeros_like(system_probabilities)
-    for system in range(len(CRYSTAL_SYSTEMS)):
-        summed[:, system] = group_probabilities[:, system == _SYSTEM_OF_GROUP].sum(axis=1)
+    # Space groups are numbered by crystal system, so each system is one stretch of columns.
+    summed = np.add.reduceat(group_probabilities, _FIRST_OF_SYSTEM, axis=1)
     joint = np.sqrt(system_probabilities * summed)
     joint /= joint.sum(axis=1, keepdims=True)
     share = joint / np.maximum(summed, 1e-300)

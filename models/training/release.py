@@ -24,8 +24,8 @@ _LIMITS = (
     "Trained on simulated single-phase patterns with up to 20 % of one impurity, on structures"
     " relaxed by density-functional theory (lattices 1-3 % off), without preferred orientation as"
     " such, without low-angle asymmetry and without K-alpha doublets. Calibrated on simulated"
-    " patterns: on measured ones probabilities are overconfident and sets cover less than stated."
-    " No class for amorphous, empty or multi-phase frames; `novelty` is a first indication only."
+    " patterns: nothing is promised of probabilities and sets on measured ones. No class for"
+    " amorphous, empty or multi-phase frames; `novelty` is a first indication only."
 )
 
 
