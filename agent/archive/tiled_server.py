@@ -8,6 +8,7 @@ import contextlib
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from bluesky_tiled_plugins.exporters import json_seq_exporter
@@ -40,6 +41,15 @@ class EmbeddedTiledServer:
     directory: Path
 
 
+@cache
+def _api_key_of_this_process() -> str:
+    """Return the key of all embedded servers: Tiled keeps its settings once a process.
+
+    With a key of its own, a second server would lock out the clients of the first.
+    """
+    return secrets.token_hex(32)
+
+
 @contextlib.contextmanager
 def embedded_tiled_server(
     directory: Path | None = None, *, readable_storage: list[Path] | None = None, port: int = 0
@@ -62,7 +72,7 @@ def embedded_tiled_server(
     """
     # Without this, and before the server starts, run.documents() is answered 406.
     default_serialization_registry.register("BlueskyRun", "application/json-seq", json_seq_exporter)
-    api_key = secrets.token_hex(32)
+    api_key = _api_key_of_this_process()
     server = SimpleTiledServer(
         directory, api_key=api_key, port=port, readable_storage=readable_storage
     )

@@ -4,6 +4,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from phasepilot.agent.archive.tiled_server import embedded_tiled_server
+
 
 def test_listens_on_the_loopback_interface_only(tiled_server):
     address = urlsplit(tiled_server.uri)
@@ -41,3 +43,13 @@ def test_answers_who_has_the_key_and_does_not_log_it(tiled_server):
     assert tiled_server.api_key not in repr(tiled_server)
     for log in tiled_server.directory.glob("*.log"):
         assert tiled_server.api_key not in log.read_text()
+
+
+@pytest.mark.slow
+def test_a_second_server_does_not_lock_out_the_clients_of_the_first(tiled_server):
+    with embedded_tiled_server() as second:
+        assert list(second.client) == []
+        assert tiled_server.client.context.http_client.get(f"{tiled_server.uri}/").is_success
+    headers = {"Authorization": f"Apikey {tiled_server.api_key}"}
+    with httpx.Client(trust_env=False) as client:
+        assert client.get(f"{tiled_server.uri}/metadata/", headers=headers).status_code == 200
