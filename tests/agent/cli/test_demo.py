@@ -1,5 +1,6 @@
 """`phasepilot demo` as a user runs it, in processes of its own."""
 
+import os
 import re
 import signal
 import subprocess
@@ -46,6 +47,7 @@ def start_demo(directory: Path, *options: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env={**os.environ, "COLUMNS": "300"},
     )
 
 
@@ -59,7 +61,12 @@ def stopped_demo(process: "subprocess.Popen[str]", directory: Path) -> FinishedD
     (advised,) = [line.split()[2:] for line in lines if line.startswith("try: phasepilot replay")]
     command = Path(sys.executable).with_name("phasepilot")
     replayed = subprocess.run(
-        [command, *advised], capture_output=True, text=True, timeout=LONGEST_S, check=False
+        [command, *advised],
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+        env={**os.environ, "COLUMNS": "300"},
     )
     stopped_at = time.monotonic()
     process.send_signal(signal.SIGINT)

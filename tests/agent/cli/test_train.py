@@ -14,7 +14,7 @@ PhasePilot = Callable[..., Result]
 def config(phasepilot: PhasePilot, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The configuration of a run that has ended."""
     path = write_training_file(tmp_path_factory.mktemp("train"), n_patterns=12, name="tiny")
-    result = phasepilot("train", "--config", path)
+    result = phasepilot("train", "--config", path, "--data", path.parent)
     assert result.exit_code == 0, result.output
     return path
 
@@ -37,7 +37,7 @@ def test_a_second_start_finds_all_done_and_writes_the_same(
 ) -> None:
     weights = config.parent / "run" / "tiny.onnx"
     before = weights.read_bytes()
-    again = phasepilot("train", "--config", config)
+    again = phasepilot("train", "--config", config, "--data", config.parent)
     assert again.exit_code == 0, again.output
     assert "and its card" in again.stdout
     assert "crystal system accuracy" in again.stdout
@@ -49,7 +49,7 @@ def test_a_changed_configuration_is_refused_in_one_sentence(
 ) -> None:
     changed = config.with_name("changed.yaml")
     changed.write_text(config.read_text().replace("n_patterns: 12", "n_patterns: 16"))
-    result = phasepilot("train", "--config", changed)
+    result = phasepilot("train", "--config", changed, "--data", config.parent)
     assert result.exit_code == 1
     assert "must belong to this configuration, but differs in n_patterns" in result.stderr
 
@@ -66,9 +66,19 @@ def test_a_wrong_configuration_is_told_in_one_sentence(
 def test_a_missing_table_is_told_in_one_sentence(phasepilot: PhasePilot, tmp_path: Path) -> None:
     config = write_training_file(tmp_path)
     (tmp_path / "structures.parquet").unlink()
-    result = phasepilot("train", "--config", config)
+    result = phasepilot("train", "--config", config, "--data", config.parent)
     assert result.exit_code == 1
     assert "structures must be a Parquet table" in result.stderr
+
+
+def test_structures_stand_beside_the_configuration_if_no_data_folder_is_named(
+    phasepilot: PhasePilot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PHASEPILOT_DATA", raising=False)
+    config = write_training_file(tmp_path, structures="missing.parquet")
+    result = phasepilot("train", "--config", config)
+    assert result.exit_code == 1
+    assert str(tmp_path / "missing.parquet") in result.stderr
 
 
 def test_structures_are_looked_for_in_the_data_folder(
