@@ -1,6 +1,7 @@
 """An archived run through a fresh agent, and whether it says the same again."""
 
 import math
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,7 +102,8 @@ def differences(advice: Iterable[Advice], recorded: Mapping[int, Advice]) -> Ite
         for column, before in was.values().items():
             after = now.values()[column]
             if not _is_same(before, after):
-                yield f"frame {number}: {column} was {before!r} and is {after!r}"
+                was_text, is_text = reprlib.repr(before), reprlib.repr(after)
+                yield f"frame {number}: {column} was {was_text} and is {is_text}"
 
 
 def _is_same(one: Any, other: Any) -> bool:
