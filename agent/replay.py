@@ -33,6 +33,8 @@ class ReplayResult:
         The run of analysis, with `analysis_of`, ready to be stored.
     problems : tuple of str
         Why things may differ, or what could not be judged.
+    is_same_network : bool
+        Whether the network is the one on record, or none is.
     """
 
     advice: tuple[Advice, ...]
@@ -40,6 +42,7 @@ class ReplayResult:
     differences: tuple[str, ...]
     documents: tuple[Document, ...]
     problems: tuple[str, ...]
+    is_same_network: bool
 
     @property
     def is_complete(self) -> bool:
@@ -71,7 +74,8 @@ def replay(
     is_done = agent.wait(_TIMEOUT_S)
     report = agent.report()
     recorded = recorded_advice(documents, stream=AGENT_STREAM, prefix=f"{AGENT_STREAM}_")
-    problems = [*agent.problems, *_model_problems(settings, agent)]
+    model_problems = _model_problems(settings, agent)
+    problems = [*agent.problems, *model_problems]
     if not is_done:
         problems.append(f"the agent has not finished within {_TIMEOUT_S:g} s")
     return ReplayResult(
@@ -80,6 +84,7 @@ def replay(
         differences=tuple(differences(report.advice, recorded)),
         documents=tuple(published),
         problems=tuple(problems),
+        is_same_network=not model_problems,
     )
 
 
