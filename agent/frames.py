@@ -139,11 +139,6 @@ class FrameReader:
         elif name == "stop":
             self._close(doc["run_start"])
 
-    def has_frames(self, run_uid: str) -> bool:
-        """Return whether a stream of this run holds the configured field."""
-        run = self._runs.get(run_uid)
-        return run is not None and bool(run.streams)
-
     def _open(self, run_uid: str) -> None:
         self._runs[run_uid] = _OpenRun()
         while len(self._runs) > MAX_OPEN_RUNS:

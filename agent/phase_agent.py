@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 # Futures of frames that nobody asks for any more are dropped from the oldest on.
 _MAX_FUTURES = 10_000
+_MAX_PROBLEMS = 1000
 # A plan that waits for its advice never has more than one; others may run ahead by this many.
 MAX_WAITING_FRAMES = 2000
 
@@ -57,7 +58,8 @@ class PhaseAgent:
         self._futures: OrderedDict[tuple[str, str, int], Future[Advice]] = OrderedDict()
         self._sinks: list[DocumentSink] = []
         self._worker = Worker("phasepilot-agent")
-        self.problems: list[str] = []
+        # The newest only: a stream of broken documents must not fill the memory.
+        self.problems: deque[str] = deque(maxlen=_MAX_PROBLEMS)
 
     # Documents in
 
