@@ -258,5 +258,4 @@ def _sticks_in_view(phase: Phase, diffractometer: Diffractometer) -> Sticks:
     sticks = powder_sticks(phase.crystal, diffractometer.q_max_per_angstrom * largest_stretch)
     strength = sticks.structure_factor_squared
     # Extinct lines are rounding errors of 1e-14; drawing them would double the time of a frame.
-    is_line = strength > 1e-9 * strength.max()
-    return Sticks(sticks.q_per_angstrom[is_line], strength[is_line])
+    return sticks.chosen(strength > 1e-9 * strength.max())

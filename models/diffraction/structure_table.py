@@ -4,24 +4,20 @@ The table holds asymmetric units: columns ``id formula licence a b c alpha beta 
 xyz mult``, with `hall` the spglib Hall number of the stored setting.
 """
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from phasepilot.models.arrays import FloatArray
-from phasepilot.models.diffraction.crystal import Crystal, distinct_images
+from phasepilot.models.diffraction.crystal import Crystal, crystal
 from phasepilot.models.errors import CrystalError
 
 _COLUMNS = [
     *("id", "formula", "licence", "a", "b", "c", "alpha", "beta", "gamma"),
     *("sg", "hall", "z", "occ", "xyz", "mult", "n_conv"),
 ]
-_N_HALL_NUMBERS = 530
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +86,18 @@ def _not_a_table(path: Path, error: Exception) -> CrystalError:
 
 
 def _table_row(row: dict[str, Any]) -> TableRow:
-    rotations, translations = _operations(int(row["hall"]))
-    sites = np.array(row["xyz"], dtype=np.float64).reshape(-1, 3)
-    positions, numbers, weights = [], [], []
-    for site, number, occupancy, multiplicity in zip(
-        sites, row["z"], row["occ"], row["mult"], strict=True
-    ):
-        distinct, counts = distinct_images(rotations @ site + translations)
-        positions.append(distinct)
-        numbers.append(np.full(len(distinct), number, dtype=np.int64))
-        # Sums to the multiplicity even where rounding has split an image in two.
-        weights.append(occupancy * multiplicity * counts / len(rotations))
-    cell = tuple(float(row[key]) for key in ("a", "b", "c", "alpha", "beta", "gamma"))
-    crystal = Crystal(
-        row["formula"],
-        int(row["sg"]),
-        cell,  # type: ignore[arg-type]
-        np.concatenate(numbers),
-        np.concatenate(positions),
-        np.concatenate(weights),
+    a, b, c, alpha, beta, gamma = (
+        float(row[key]) for key in ("a", "b", "c", "alpha", "beta", "gamma")
     )
-    return TableRow(row["id"], row["licence"] or "", _family(row), crystal)
+    structure = crystal(
+        row["formula"],
+        hall_number=int(row["hall"]),
+        cell=(a, b, c, alpha, beta, gamma),
+        atomic_numbers=np.array(row["z"]),
+        fractional=np.array(row["xyz"], dtype=np.float64),
+        occupancies=np.array(row["occ"], dtype=np.float64),
+    )
+    return TableRow(row["id"], row["licence"] or "", _family(row), structure)
 
 
 def _family(row: dict[str, Any]) -> str:
@@ -122,19 +109,3 @@ def _family(row: dict[str, Any]) -> str:
     anonymous = "-".join(str(count // divisor) for count in counts)
     return f"{row['sg']}|{anonymous}|{'-'.join(map(str, sorted(row['mult'])))}"
 
-
-@cache
-def _operations(hall_number: int) -> tuple[FloatArray, FloatArray]:
-    import spglib
-
-    with warnings.catch_warnings():
-        # spglib 2.8 warns at every call that it will tell errors in another way.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        is_known = 1 <= hall_number <= _N_HALL_NUMBERS
-        operations = spglib.get_symmetry_from_database(hall_number) if is_known else None
-    if operations is None:
-        raise CrystalError(
-            f"hall must be a spglib Hall number from 1 to {_N_HALL_NUMBERS}, but is {hall_number};"
-            " give the table with the Hall numbers of spglib."
-        )
-    return operations["rotations"].astype(np.float64), operations["translations"]

@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasepilot.models.diffraction.crystal import crystal_from_sites, distinct_images
+from phasepilot.models.diffraction.crystal import crystal as make_crystal
+from phasepilot.models.diffraction.crystal import crystal_from_sites
 from phasepilot.models.errors import CrystalError
 
+CUBE = (4.0,) * 3 + (90.0,) * 3
+TETRAGONAL = (4.0, 4.0, 6.0, 90.0, 90.0, 90.0)
+HEXAGONAL = (4.0, 4.0, 6.0, 90.0, 90.0, 120.0)
 TRICLINIC = (5.0, 6.0, 7.0, 80.0, 95.0, 105.0)
 
 
@@ -26,7 +30,7 @@ def make_triclinic():
     ],
 )
 def test_a_site_fills_its_orbit(space_group, position, n_atoms):
-    cell = (4.0, 4.0, 6.0, 90.0, 90.0, 120.0 if "63" in space_group else 90.0)
+    cell = HEXAGONAL if "63" in space_group else TETRAGONAL if "a m d" in space_group else CUBE
     crystal = crystal_from_sites("one site", space_group, cell, [("Si", position)])
     assert len(crystal.atomic_numbers) == n_atoms
     assert crystal.occupancies == pytest.approx(np.ones(n_atoms))
@@ -64,8 +68,38 @@ def test_an_unknown_space_group_is_refused_by_name():
         crystal_from_sites("none", "Fm3q", TRICLINIC, [("Si", (0.0, 0.0, 0.0))])
 
 
-def test_images_on_both_sides_of_the_cell_edge_are_one():
-    images = np.array([[0.9999, 0.5, 0.5], [0.0001, 0.5, 0.5], [1.0, 0.5, 0.5]])
-    positions, counts = distinct_images(images)
-    assert len(positions) == 1
-    assert counts.tolist() == [3]
+def test_positions_on_both_sides_of_the_cell_edge_are_one_atom():
+    crystal = crystal_from_sites("Po", "P m -3 m", CUBE, [("Po", (0.9999, 0.0001, 1.0))])
+    assert crystal.fractional % 1.0 == pytest.approx(np.zeros((1, 3)), abs=1e-12)
+
+
+def test_a_rounded_third_is_moved_onto_its_special_position():
+    crystal = crystal_from_sites("Mg", "P 63/m m c", HEXAGONAL, [("Mg", (0.3333, 0.6667, 0.25))])
+    assert crystal.site_fractional[0] == pytest.approx([1 / 3, 2 / 3, 0.25], abs=1e-12)
+    assert crystal.multiplicities.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"cell": (4.0, 4.0, np.nan, 90.0, 90.0, 90.0)}, "three positive lengths.*nan"),
+        ({"cell": (4.0, 4.0, 0.0, 90.0, 90.0, 90.0)}, "three positive lengths"),
+        ({"cell": (4.0, 4.0, 4.0, 150.0, 150.0, 150.0)}, "span none"),
+        ({"cell": (4.0, 4.0, 4.1, 90.0, 90.0, 90.0)}, "P m -3 m allows"),
+        ({"hall_number": 531}, "from 1 to 530, but is 531"),
+        ({"atomic_numbers": np.array([118])}, "atomic number 118"),
+        ({"fractional": np.array([[0.0, np.nan, 0.0]])}, "finite positions"),
+        ({"fractional": np.zeros((2, 3))}, "1 atoms, 2 positions"),
+        ({"occupancies": np.array([1.5])}, "occupancies above 0.*1.5"),
+        ({"occupancies": np.array([0.0])}, "occupancies above 0"),
+    ],
+)
+def test_an_impossible_structure_is_refused_with_its_value(changes, sentence):
+    possible = {
+        "hall_number": 517,
+        "cell": CUBE,
+        "atomic_numbers": np.array([84]),
+        "fractional": np.zeros((1, 3)),
+    }
+    with pytest.raises(CrystalError, match=sentence):
+        make_crystal("Po", **{**possible, **changes})

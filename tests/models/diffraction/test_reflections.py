@@ -30,7 +30,7 @@ def make_gemmi_structure(space_group, cell, sites):
 
 
 def gemmi_lines(structure, q_max):
-    """Return (q, sum of |F|^2) of every hkl, line by line, from gemmi's own calculator."""
+    """Return the sum of |F|^2 of each line by its q, over every hkl, from gemmi's calculator."""
     calculator = gemmi.StructureFactorCalculatorX(structure.cell)
     reach = [int(np.ceil(edge * q_max / (2 * np.pi))) for edge in structure.cell.parameters[:3]]
     squared = {}
@@ -44,8 +44,7 @@ def gemmi_lines(structure, q_max):
                     amplitude = calculator.calculate_sf_from_small_structure(structure, [h, k, m])
                     key = round(q, 8)
                     squared[key] = squared.get(key, 0.0) + abs(amplitude) ** 2
-    lines = np.array(sorted(squared.items()))
-    return lines[:, 0], lines[:, 1]
+    return squared
 
 
 @pytest.mark.parametrize(
@@ -65,11 +64,12 @@ def test_sticks_agree_with_gemmi(space_group, cell, sites):
         4.5,
         b_square_angstrom=B_SQUARE_ANGSTROM,
     )
-    q, squared = gemmi_lines(make_gemmi_structure(space_group, cell, sites), 4.5)
-    assert sticks.q_per_angstrom == pytest.approx(q, abs=1e-6)
+    expected = gemmi_lines(make_gemmi_structure(space_group, cell, sites), 4.5)
+    found = dict.fromkeys(expected, 0.0)
+    for q, squared in zip(sticks.q_per_angstrom, sticks.structure_factor_squared, strict=True):
+        found[min(expected, key=lambda other, q=q: abs(other - q))] += squared
     # Phases are in float32: extinct lines are zero to 1e-6 of the strongest.
-    tolerance = 1e-5 * squared.max()
-    assert sticks.structure_factor_squared == pytest.approx(squared, rel=1e-4, abs=tolerance)
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-5 * max(expected.values()))
 
 
 def test_a_primitive_cube_has_the_textbook_multiplicities():
@@ -78,19 +78,56 @@ def test_a_primitive_cube_has_the_textbook_multiplicities():
     sticks = powder_sticks(cube, 2 * np.pi / 3.36 * 2.9, b_square_angstrom=0.0)
     s_squared = (sticks.q_per_angstrom / (4 * np.pi)) ** 2
     factor = form_factors(np.array([84]), s_squared)[:, 0]
-    multiplicities = sticks.structure_factor_squared / factor**2
     # 100 110 111 200 210 211 220
-    assert multiplicities[:7] == pytest.approx([6, 12, 8, 6, 24, 24, 12], rel=1e-4)
+    expected = np.array([6, 12, 8, 6, 24, 24, 12])
+    assert sticks.multiplicity[:7].tolist() == expected.tolist()
+    assert sticks.structure_factor_squared[:7] == pytest.approx(expected * factor[:7] ** 2)
 
 
 def test_diamond_shows_no_200_line():
     silicon = crystal_from_sites(
         "Si", "F d -3 m:2", (5.43,) * 3 + (90.0,) * 3, [("Si", (0.125, 0.125, 0.125))]
     )
-    sticks = powder_sticks(silicon, 4.0)
-    q_200 = 2 * np.pi / 5.43 * 2
-    strength = sticks.structure_factor_squared
-    assert strength[np.argmin(np.abs(sticks.q_per_angstrom - q_200))] < 1e-6 * strength.max()
+    sticks = powder_sticks(silicon, 4.1)
+    # 222 is allowed by the space group and extinct by the atoms' positions.
+    assert {tuple(sorted(abs(hkl))) for hkl in sticks.hkl} == {
+        (1, 1, 1),
+        (0, 2, 2),
+        (1, 1, 3),
+        (2, 2, 2),
+    }
+    strength = dict(zip(map(sum, abs(sticks.hkl)), sticks.structure_factor_squared, strict=True))
+    assert strength[6] < 1e-6 * max(strength.values())
+
+
+def test_families_that_share_a_line_stay_apart():
+    cube = crystal_from_sites("Po", "P m -3 m", (3.36,) * 3 + (90.0,) * 3, [("Po", (0, 0, 0))])
+    sticks = powder_sticks(cube, 2 * np.pi / 3.36 * 3.01)
+    families = {
+        tuple(sorted(abs(hkl)))
+        for hkl in sticks.hkl[np.isclose(sticks.q_per_angstrom, 2 * np.pi / 3.36 * 3)]
+    }
+    assert families == {(0, 0, 3), (1, 2, 2)}
+
+
+def test_dispersion_changes_intensity_near_an_edge_and_not_far_from_it():
+    iron = crystal_from_sites("Fe", "I m -3 m", (2.866,) * 3 + (90.0,) * 3, [("Fe", (0, 0, 0))])
+    plain = powder_sticks(iron, 5.0, b_square_angstrom=0.0)
+    far = powder_sticks(iron, 5.0, b_square_angstrom=0.0, anomalous_at_angstrom=0.2)
+    near = powder_sticks(iron, 5.0, b_square_angstrom=0.0, anomalous_at_angstrom=1.5406)
+    assert far.structure_factor_squared == pytest.approx(plain.structure_factor_squared, rel=0.02)
+    # International Tables C, table 4.2.6.8: f' = -1.13 and f'' = 3.20 for iron at Cu K-alpha1.
+    f = np.sqrt(plain.structure_factor_squared / plain.multiplicity) / 2
+    expected = 4 * near.multiplicity * ((f - 1.13) ** 2 + 3.20**2)
+    assert near.structure_factor_squared == pytest.approx(expected, rel=0.01)
+
+
+def test_a_range_or_wavelength_of_nothing_is_refused():
+    cube = crystal_from_sites("Po", "P m -3 m", (3.36,) * 3 + (90.0,) * 3, [("Po", (0, 0, 0))])
+    with pytest.raises(CrystalError, match="q_max_per_angstrom must be a positive number"):
+        powder_sticks(cube, 0.0)
+    with pytest.raises(CrystalError, match="anomalous_at_angstrom must be a positive wavelength"):
+        powder_sticks(cube, 4.0, anomalous_at_angstrom=0.0)
 
 
 @settings(max_examples=25, deadline=None)
