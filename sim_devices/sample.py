@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phasepilot.models.diffraction.peak_profile import (
+from phasepilot.models.diffraction.powder.axis import Axis, AxisKind
+from phasepilot.models.diffraction.powder.backend import NumpyBackend
+from phasepilot.models.diffraction.powder.intensity_factors import lorentz, polarisation
+from phasepilot.models.diffraction.powder.line_drawing import Lines, draw_lines
+from phasepilot.models.diffraction.powder.line_widths import (
     caglioti_fwhm_deg,
-    draw_pseudo_voigts,
-    lorentz_polarisation,
     size_fwhm_deg,
+    thompson_cox_hastings,
 )
 from phasepilot.models.diffraction.reflections import Sticks, powder_sticks
 from phasepilot.sim_devices.materials import Material, Phase
@@ -28,9 +31,8 @@ DEFAULT_PEAK_COUNTS = 5000.0
 AIR_SCATTER_FRACTION = 0.04
 AIR_SCATTER_DECAY_DEG = 6.0
 FLAT_FRACTION = 0.01
-# Where the tails of a line are cut. At 8 FWHM a line of 5000 counts ends in a step of 11, which a
-# real detector never shows; at 25 in one of 1.
-TAIL_FWHM = 25.0
+# Where the tails of lines are cut, against the highest line: a fifth of a count in 5000.
+TAIL_TOLERANCE = 4e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,13 @@ class Diffractometer:
     def step_deg(self) -> float:
         """Width of a bin."""
         return (self.two_theta_stop_deg - self.two_theta_start_deg) / (self.n_points - 1)
+
+    @property
+    def axis(self) -> Axis:
+        """The bins, as the powder engine takes them."""
+        start = np.array([[self.two_theta_start_deg - self.step_deg / 2]])
+        step, wavelength = np.array([[self.step_deg]]), np.array([[self.wavelength_angstrom]])
+        return Axis(AxisKind.TWO_THETA, start, step, self.n_points, wavelength)
 
     @property
     def q_max_per_angstrom(self) -> float:
@@ -127,6 +136,8 @@ class PowderPattern:
         self._crystallite_size_nm = crystallite_size_nm
         self._low_sticks = _sticks_in_view(material.low_pressure, diffractometer)
         self._high_sticks = _sticks_in_view(material.high_pressure, diffractometer)
+        # Lines are drawn without noise: the generator is never asked.
+        self._backend = NumpyBackend(np.random.default_rng(0))
         self._scale = 1.0
         self._scale = peak_counts / self._lines(start_pressure_gpa, 0.0).max()
         air = AIR_SCATTER_FRACTION * np.exp(-diffractometer.two_theta_deg / AIR_SCATTER_DECAY_DEG)
@@ -155,17 +166,12 @@ class PowderPattern:
         two_theta_deg = np.concatenate([angles for angles, _ in drawn])
         areas = np.concatenate([areas for _, areas in drawn])
         fwhms, lorentz_fractions = self._shapes(two_theta_deg)
-        instrument = self.diffractometer
-        return draw_pseudo_voigts(
-            two_theta_deg,
-            areas,
-            fwhms,
-            lorentz_fractions,
-            axis_start=instrument.two_theta_start_deg - instrument.step_deg / 2,
-            axis_step=instrument.step_deg,
-            n_bins=instrument.n_points,
-            reach_fwhm=TAIL_FWHM,
-        ).ravel()
+        row = np.zeros(two_theta_deg.size, dtype=np.int64)
+        lines = Lines(row, two_theta_deg, areas, fwhms, lorentz_fractions)
+        per_degree = draw_lines(
+            lines, self.diffractometer.axis, self._backend, tail_tolerance=TAIL_TOLERANCE
+        )
+        return np.asarray(per_degree[0] * self.diffractometer.step_deg, dtype=np.float64)
 
     def _lines_of_phase(
         self, phase: Phase, sticks: Sticks, pressure_gpa: float, share: float
@@ -177,31 +183,21 @@ class PowderPattern:
         wavelength = self.diffractometer.wavelength_angstrom
         two_theta_deg = np.degrees(2 * np.arcsin(q[is_seen] * wavelength / (4 * np.pi)))
         volume = phase.crystal.volume_cubic_angstrom * ratio
-        factor = lorentz_polarisation(two_theta_deg, self.diffractometer.polarised_fraction)
+        factor = lorentz(two_theta_deg) * polarisation(
+            two_theta_deg, self.diffractometer.polarised_fraction
+        )
         strength = sticks.structure_factor_squared[is_seen] * factor / volume**2
         return two_theta_deg, self._scale * share * strength
 
     def _shapes(self, two_theta_deg: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return FWHM and Lorentz fraction of the instrument's Gaussian folded with the size's.
-
-        Thompson, Cox & Hastings, J. Appl. Cryst. 20, 79 (1987), doi:10.1107/S0021889887087090.
-        """
+        """Return FWHM and Lorentz fraction of the instrument's Gaussian folded with the size's."""
         u, v, w = self.diffractometer.caglioti_square_deg
         gauss = caglioti_fwhm_deg(two_theta_deg, u, v, w)
-        lorentz = size_fwhm_deg(
+        size = size_fwhm_deg(
             two_theta_deg, self.diffractometer.wavelength_angstrom, self._crystallite_size_nm
         )
-        fifth_power = (
-            gauss**5
-            + 2.69269 * gauss**4 * lorentz
-            + 2.42843 * gauss**3 * lorentz**2
-            + 4.47163 * gauss**2 * lorentz**3
-            + 0.07842 * gauss * lorentz**4
-            + lorentz**5
-        )
-        fwhm = fifth_power**0.2
-        ratio = lorentz / fwhm
-        return fwhm, 1.36603 * ratio - 0.47719 * ratio**2 + 0.11116 * ratio**3
+        fwhm, lorentz_fraction = thompson_cox_hastings(gauss, size)
+        return fwhm, lorentz_fraction
 
 
 class Sample:

@@ -32,9 +32,9 @@ def _train(config: Path, data: Path | None) -> None:
         TimeRemainingColumn,
     )
 
+    from phasepilot.models.diffraction.stick_store import build_stick_store
     from phasepilot.models.training.configuration import read_training_configuration
     from phasepilot.models.training.release import write_release
-    from phasepilot.models.training.stick_store import build_stick_store
     from phasepilot.models.training.training_loop import Progress as TrainingProgress
     from phasepilot.models.training.training_loop import Trainer, validation_batches
 
@@ -52,7 +52,8 @@ def _train(config: Path, data: Path | None) -> None:
             configuration.structures,
             configuration.work_directory / "sticks",
             licences=configuration.licences,
-            q_max_per_angstrom=configuration.grid.q_max_per_angstrom * 1.07,
+            # Recipes stretch lattices by several per cent: lines from beyond the grid move in.
+            q_max_per_angstrom=configuration.grid.q_max_per_angstrom * 1.1,
             max_atoms=configuration.max_atoms,
             max_rows=configuration.max_rows,
             progress=lambda done, total: bars.update(

@@ -6,7 +6,7 @@ from functools import cache
 import gemmi
 import numpy as np
 
-from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
+from phasepilot.models.arrays import BoolArray, FloatArray, Int32Array, IntArray
 from phasepilot.models.diffraction.crystal import Crystal
 from phasepilot.models.diffraction.symmetry import setting
 from phasepilot.models.errors import CrystalError
@@ -117,7 +117,7 @@ def _laue_operations(hall_number: int) -> gemmi.GroupOps:
     return operations
 
 
-def _family_sizes(hall_number: int, hkl: IntArray) -> IntArray:
+def _family_sizes(hall_number: int, hkl: Int32Array) -> IntArray:
     operations = _laue_operations(hall_number)
     repeats = operations.epsilon_factor_without_centering_array(hkl)
     return np.asarray(len(operations.sym_ops) // repeats, dtype=np.int64)
@@ -125,7 +125,7 @@ def _family_sizes(hall_number: int, hkl: IntArray) -> IntArray:
 
 def _structure_factor_squared(
     crystal: Crystal,
-    hkl: IntArray,
+    hkl: Int32Array,
     q: FloatArray,
     b_square_angstrom: float,
     anomalous_at_angstrom: float | None,

@@ -70,6 +70,8 @@ class TrainingConfiguration(_Strict):
         Rows with another licence are not used.
     max_atoms, max_rows
         Rows with more atoms in the conventional cell, and rows beyond this number, are left out.
+    recipe : str
+        Name of the recipe that patterns are simulated by, see `phasepilot recipes`.
     class_exponent : float
         Space groups are drawn in proportion to their count to this power.
     n_patterns : int
@@ -88,6 +90,7 @@ class TrainingConfiguration(_Strict):
     max_rows: int | None = Field(default=None, ge=1)
     grid: GridConfiguration = GridConfiguration()
     network: NetworkConfiguration = NetworkConfiguration()
+    recipe: str = "laboratory"
     class_exponent: float = Field(default=0.5, ge=0, le=1)
     n_patterns: int = Field(default=1_000_000, ge=1)
     batch_size: int = Field(default=256, ge=1)

@@ -10,13 +10,13 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
 
 from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.diffraction.stick_store import StickStore
 from phasepilot.models.networks.estimate import combine_heads
 from phasepilot.models.networks.model_card import Calibration, ModelCard
 from phasepilot.models.networks.npcnn import Npcnn
 from phasepilot.models.networks.onnx_file import read_state_dict, write_npcnn
 from phasepilot.models.networks.space_groups import crystal_system_index
 from phasepilot.models.training.configuration import TrainingConfiguration
-from phasepilot.models.training.stick_store import StickStore
 from phasepilot.models.training.synthesis import Batch
 
 SET_LEVEL = 0.9

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.diffraction.powder.recipe import named_recipe
+from phasepilot.models.diffraction.stick_store import StickStore
 from phasepilot.models.errors import TrainingError
 from phasepilot.models.networks.npcnn import Npcnn, NpcnnShape
 from phasepilot.models.networks.space_groups import crystal_system_index
 from phasepilot.models.training.configuration import TrainingConfiguration
-from phasepilot.models.training.stick_store import StickStore
 from phasepilot.models.training.synthesis import Batch, sampling_weights, synthesise
 
 _AVERAGE_DECAY = 0.999
@@ -48,6 +49,7 @@ class Trainer:
     def __init__(self, configuration: TrainingConfiguration, store: StickStore) -> None:
         self.configuration = configuration
         self._store = store
+        self._recipe = named_recipe(configuration.recipe)
         torch.set_num_threads(configuration.n_threads)
         torch.manual_seed(configuration.seed)
         sizes = configuration.network
@@ -142,7 +144,14 @@ class Trainer:
         size = self.configuration.batch_size
         chosen = rng.choice(structures, size, p=weights)
         impurities = rng.choice(structures, size)
-        return synthesise(self._store, chosen, impurities, self.configuration.grid.grid(), rng)
+        return synthesise(
+            self._store,
+            chosen,
+            impurities,
+            recipe=self._recipe,
+            grid=self.configuration.grid.grid(),
+            rng=rng,
+        )
 
     def _save(self) -> None:
         state = {
@@ -203,10 +212,11 @@ def validation_batches(
     weights = sampling_weights(
         np.asarray(store.space_group_number)[structures], configuration.class_exponent
     )
-    grid = configuration.grid.grid()
+    recipe, grid = named_recipe(configuration.recipe), configuration.grid.grid()
     batches = []
     for start in range(0, configuration.n_validation, batch_size):
         size = min(batch_size, configuration.n_validation - start)
         chosen = rng.choice(structures, size, p=weights)
-        batches.append(synthesise(store, chosen, rng.choice(structures, size), grid, rng))
+        impurities = rng.choice(structures, size)
+        batches.append(synthesise(store, chosen, impurities, recipe=recipe, grid=grid, rng=rng))
     return batches

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from structure_rows import write_table
 
-from phasepilot.models.training.stick_store import (
+from phasepilot.models.diffraction.stick_store import (
     StickStore,
     build_stick_store,
     open_stick_store,

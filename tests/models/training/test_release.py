@@ -6,11 +6,11 @@ from scipy.special import log_softmax, logsumexp
 from training_run import training_configuration
 
 from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.diffraction.stick_store import StickStore
 from phasepilot.models.networks.registry import load_model
 from phasepilot.models.networks.space_groups import crystal_system_index
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.training.release import SET_LEVEL, calibrate, measure, write_release
-from phasepilot.models.training.stick_store import StickStore
 from phasepilot.models.training.training_loop import Trainer, validation_batches
 
 SYSTEM_OF_GROUP = crystal_system_index(np.arange(1, 231))

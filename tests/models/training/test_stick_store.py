@@ -5,14 +5,14 @@ import pytest
 from structure_rows import BADDELEYITE, NACL, SI, STRUCTURES, make_row, write_table
 
 from phasepilot.models.diffraction.reflections import powder_sticks
-from phasepilot.models.diffraction.structure_table import read_structures
-from phasepilot.models.errors import CrystalError, TrainingError
-from phasepilot.models.training.stick_store import (
+from phasepilot.models.diffraction.stick_store import (
     MAX_LINES,
     StickStore,
     build_stick_store,
     open_stick_store,
 )
+from phasepilot.models.diffraction.structure_table import read_structures
+from phasepilot.models.errors import CrystalError, TrainingError
 
 # Diamond, CsCl, rutile, ZnS and hcp Mg; Ge has the family of Si.
 HELD_OUT = {"Si", "Ge", "CsCl", "TiO2", "ZnS", "Mg"}

@@ -6,9 +6,9 @@ import pytest
 import torch
 from training_run import training_configuration
 
+from phasepilot.models.diffraction.stick_store import StickStore
 from phasepilot.models.errors import TrainingError
 from phasepilot.models.networks.npcnn import Npcnn
-from phasepilot.models.training.stick_store import StickStore
 from phasepilot.models.training.training_loop import Progress, Trainer, validation_batches
 
 

@@ -1,0 +1,311 @@
+"""Finished powder patterns, in batches: every effect of a recipe, in the order nature has them."""
+
+from dataclasses import dataclass
+from functools import cache
+from math import pi
+
+import numpy as np
+
+from phasepilot.models.arrays import Array, FloatArray, IntArray
+from phasepilot.models.diffraction.cell_materials import CELL_MATERIALS, DIAMOND
+from phasepilot.models.diffraction.pattern_augmentation import (
+    ThinFilmAugmentation,
+    augment_thin_film,
+)
+from phasepilot.models.diffraction.powder.axis import DEGREE, Axis, AxisKind
+from phasepilot.models.diffraction.powder.backend import Backend
+from phasepilot.models.diffraction.powder.background import (
+    air_scatter,
+    amorphous_hump,
+    chebyshev_background,
+)
+from phasepilot.models.diffraction.powder.instrument import measured_lines
+from phasepilot.models.diffraction.powder.line_drawing import Lines, draw_lines
+from phasepilot.models.diffraction.powder.measurement import (
+    coarsened,
+    counted,
+    cropped,
+    faulty_bins,
+    saturated,
+)
+from phasepilot.models.diffraction.powder.recipe import Settings
+from phasepilot.models.diffraction.powder.scattering import PhaseLibrary
+from phasepilot.models.diffraction.stick_store import StickStore, stick_store
+from phasepilot.models.errors import PatternError
+
+# Lines of gasket and diamond that any beam of ours reaches.
+_CELL_Q_MAX = 14.0
+# A reflection of one crystal is as sharp as the instrument: against the powder's width.
+_SPOT_WIDTH = 0.5
+_OVERFLOW = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedPatterns:
+    """A batch of simulated measurements.
+
+    Attributes
+    ----------
+    axis : Axis
+    intensity : array, shape (n_patterns, n_bins), single precision
+        Counts, or scaled as the recipe says; 0 where not measured.
+    is_measured : array of bool, shape (n_patterns, n_bins)
+        Bins that were counted in. A coarse scan measures every k-th; what lies between is
+        interpolated in `intensity`.
+    is_covered : array of bool, shape (n_patterns, n_bins)
+        Bins within the measured range, dead ones left out.
+    """
+
+    axis: Axis
+    intensity: Array
+    is_measured: Array
+    is_covered: Array
+
+
+class PatternSimulator:
+    """Simulates patterns of the structures of a stick store.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where the arithmetic runs, and where noise comes from.
+    """
+
+    def __init__(self, store: StickStore, backend: Backend) -> None:
+        self.store = store
+        self.backend = backend
+        self._library = PhaseLibrary(store, backend)
+        self._cell = PhaseLibrary(_cell_store(), backend)
+
+    def simulate(
+        self, structures: IntArray, settings: Settings, impurities: IntArray | None = None
+    ) -> SimulatedPatterns:
+        """Return one measurement of each structure.
+
+        Parameters
+        ----------
+        structures : ndarray of int, shape (n_patterns,)
+            Numbers of structures in the store.
+        impurities : ndarray of int, shape (n_patterns,), optional
+            The second phase, of which the settings say how much; without it samples are pure.
+
+        Raises
+        ------
+        PatternError
+            If the range of the axis is empty, or no line of a structure falls into it.
+        """
+        axis = self._axis(settings)
+        expected = self._expected(axis, structures, settings, impurities)
+        return self._measured(axis, expected, settings)
+
+    def _axis(self, settings: Settings) -> Axis:
+        """Return the axis of each pattern in its own unit."""
+        recipe = settings.recipe.axis
+        wavelength = settings["wavelengths_angstrom"][:, :1]
+        low, high = settings.axis_start, settings.axis_stop
+        if recipe.unit == "q_per_angstrom" and recipe.kind is AxisKind.TWO_THETA:
+            low, high = (_two_theta_deg(edge, wavelength) for edge in (low, high))
+        elif recipe.unit == "two_theta_deg" and recipe.kind is not AxisKind.TWO_THETA:
+            low, high = (4 * pi / wavelength * np.sin(edge * DEGREE / 2) for edge in (low, high))
+        if recipe.kind is AxisKind.LOG_Q:
+            low, high = np.log(low), np.log(high)
+        if not (np.isfinite(low) & np.isfinite(high) & (high > low)).all():
+            raise PatternError(
+                f"the axis must run upwards and within reach of the beam, but goes from"
+                f" {low.min():g} to {high.max():g}; change the start, the stop or the wavelength."
+            )
+        start, step, wavelength = (
+            self.backend.asarray(values)
+            for values in (low, (high - low) / recipe.n_bins, wavelength)
+        )
+        return Axis(recipe.kind, start, step, recipe.n_bins, wavelength)
+
+    def _expected(
+        self, axis: Axis, structures: IntArray, settings: Settings, impurities: IntArray | None
+    ) -> Array:
+        """Return the mean intensity, its highest bin 1."""
+        backend, xp = self.backend, self.backend.xp
+        lines = self._lines(structures, settings, impurities)
+        drawn = draw_lines(lines, axis, backend)
+        highest = xp.max(drawn, axis=1, keepdims=True)
+        if not bool(xp.all(highest > 0)):
+            number = int(xp.argmin(highest[:, 0]))
+            name = self.store.identifier[structures[number]]
+            low, high = float(axis.start[number, 0]), float(axis.edges()[number, -1])
+            raise PatternError(
+                f"a pattern must show at least one line, but {name} has none from {low:g} to"
+                f" {high:g} ({axis.kind.value}); extend the range or change the wavelength."
+            )
+        drawn /= highest
+        self._add_background(drawn, axis, settings)
+        drawn /= xp.max(drawn, axis=1, keepdims=True)
+        return drawn
+
+    def _lines(
+        self, structures: IntArray, settings: Settings, impurities: IntArray | None
+    ) -> Lines:
+        """Return all lines: of the sample, of a second phase, of gasket and anvils."""
+        backend, xp = self.backend, self.backend.xp
+        share = settings["impurity_fraction"][:, 0]
+        if impurities is None:
+            share = np.zeros_like(share)
+        parts = [self._library.reflections(structures, 1 - share, settings)]
+        if share.any() and impurities is not None:
+            parts.append(self._library.reflections(impurities, share, settings))
+        lines = [measured_lines(part, settings, backend) for part in parts]
+        strongest = backend.row_maximum(
+            xp.concat([part.area for part in lines]),
+            xp.concat([part.row for part in lines]),
+            settings.n_patterns,
+        )
+        if settings.is_used("gasket"):
+            lines.append(self._gasket_lines(settings, strongest))
+        if settings.is_used("diamond_spots"):
+            lines.append(self._spots(settings, strongest))
+        return Lines(
+            *(xp.concat([getattr(part, name) for part in lines]) for name in Lines.__slots__)
+        )
+
+    def _gasket_lines(self, settings: Settings, strongest: Array) -> Lines:
+        """Return lines of the gasket, its strongest as high as the settings say."""
+        backend = self.backend
+        height = settings["gasket"][:, 0]
+        material = settings["gasket_material"][:, 0].astype(np.int64)
+        reflections = self._cell.reflections(material, (height > 0).astype(np.float64), settings)
+        lines = measured_lines(reflections, settings, backend)
+        own = backend.row_maximum(lines.area, lines.row, settings.n_patterns)
+        factor = backend.asarray(height) * strongest / backend.xp.clip(own, 1e-300, None)
+        return lines.with_area(lines.area * factor[lines.row])
+
+    def _spots(self, settings: Settings, strongest: Array) -> Lines:
+        """Return reflections of the anvils: few, sharp, and of any strength."""
+        backend, xp = self.backend, self.backend.xp
+        diamond_q = _diamond_q()
+        number = settings["diamond_spots"][:, 0].astype(np.int64)
+        row = np.repeat(np.arange(settings.n_patterns), number)
+        # Which of its reflections a crystal shows depends on how it lies.
+        which = np.asarray(backend.uniform((row.size,)).tolist()) * diamond_q.size
+        q = diamond_q[which.astype(np.int64)]
+        angle = _two_theta_deg(q[:, None], settings["wavelengths_angstrom"][row, :1])[:, 0]
+        seen = np.isfinite(angle)
+        row, angle = row[seen], angle[seen]
+        widths = np.sqrt(np.maximum(settings["caglioti_w"][row, 0], 1e-4)) * _SPOT_WIDTH
+        area = backend.asarray(settings["spot_height"][row, 0]) * strongest[backend.asarray(row)]
+        return Lines(
+            backend.asarray(row),
+            backend.asarray(angle),
+            area * _SPOT_WIDTH,
+            backend.asarray(widths),
+            xp.zeros_like(area),
+        )
+
+    def _add_background(self, lines: Array, axis: Axis, settings: Settings) -> None:
+        """Put lines of height 1 onto the backgrounds of the settings, in place."""
+        if settings.is_used("background_chebyshev"):
+            terms = settings["background_terms"]
+            drawn = settings["background_chebyshev"]
+            drawn = np.where(np.arange(drawn.shape[1]) < terms, drawn / terms, 0.0)
+            lines += chebyshev_background(self._single(drawn), axis.n_bins)
+        lines += self._single(settings["background_flat"])
+        # Exponentials are dear: they are taken for the patterns that have them.
+        if (rows := np.flatnonzero(settings["air_scatter"] > 0)).size:
+            angle = self._centres_two_theta_deg(axis, rows)
+            decay = self._single(settings["air_scatter_decay_deg"][rows])
+            # Height 1 at the low end of the range, whatever that is.
+            fall = air_scatter(angle - angle[:, :1], decay)
+            lines[rows] += self._single(settings["air_scatter"][rows]) * fall
+        if (rows := np.flatnonzero(settings["hump"] > 0)).size:
+            sine = self.backend.xp.sin(self._centres_two_theta_deg(axis, rows) * (DEGREE / 2))
+            q = sine * self._single(4 * pi / settings["wavelengths_angstrom"][rows, :1])
+            position = self._single(settings["hump_q_per_angstrom"][rows])
+            width = self._single(settings["hump_width_per_angstrom"][rows])
+            shape = amorphous_hump(q, position, width)
+            lines[rows] += self._single(settings["hump"][rows]) * shape
+
+    def _centres_two_theta_deg(self, axis: Axis, rows: IntArray) -> Array:
+        """Return the middles of the bins of some patterns, in single precision."""
+        edges = self._single(axis.edges_two_theta_deg[rows])
+        return (edges[:, 1:] + edges[:, :-1]) / 2
+
+    def _measured(self, axis: Axis, expected: Array, settings: Settings) -> SimulatedPatterns:
+        """Return what the detector writes down of the mean intensities."""
+        backend, xp = self.backend, self.backend.xp
+        intensity = counted(expected, self._single(settings["peak_counts"]), backend)
+        intensity = self._with_papers_noise(intensity, settings)
+        shape = (axis.n_patterns, axis.n_bins)
+        if settings.is_used("hot_fraction"):
+            is_hot = faulty_bins(shape, self._single(settings["hot_fraction"]), backend)
+            intensity = xp.where(is_hot, _OVERFLOW * xp.ones_like(intensity), intensity)
+        if settings.is_used("saturation_counts", float("inf")):
+            intensity = saturated(intensity, self._single(settings["saturation_counts"]))
+        first, last = (self._single(settings[name]) for name in ("crop_start", "crop_stop"))
+        is_covered = cropped(axis.n_bins, first, last)
+        if settings.is_used("dead_fraction"):
+            dead = faulty_bins(shape, self._single(settings["dead_fraction"]), backend)
+            is_covered = is_covered & ~dead
+        is_measured = is_covered
+        if settings.is_used("coarsening", 1.0):
+            factor = backend.asarray(settings["coarsening"].astype(np.int64))
+            intensity, is_point = coarsened(intensity, factor)
+            is_measured = is_covered & is_point
+        intensity = xp.where(is_covered, intensity, xp.zeros_like(intensity))
+        return SimulatedPatterns(axis, self._scaled(intensity, settings), is_measured, is_covered)
+
+    def _with_papers_noise(self, intensity: Array, settings: Settings) -> Array:
+        """Return the intensity with the noises that papers define by its maximum."""
+        backend, xp = self.backend, self.backend.xp
+        highest = xp.max(intensity, axis=1, keepdims=True)
+        if settings.is_used("uniform_noise_to"):
+            low, high = (self._single(settings[f"uniform_noise_{end}"]) for end in ("from", "to"))
+            level = low + (high - low) * backend.uniform(intensity.shape)
+            intensity = intensity + level * highest
+        if settings.is_used("gaussian_noise"):
+            level = self._single(settings["gaussian_noise"])
+            intensity = intensity + level * highest * backend.normal(intensity.shape)
+        if settings.is_used("bounded_noise"):
+            level = self._single(settings["bounded_noise"])
+            bounded = 0.5 + xp.clip(backend.normal(intensity.shape), -3.0, 3.0) / 6
+            intensity = intensity + level * highest * bounded
+        return intensity
+
+    def _scaled(self, intensity: Array, settings: Settings) -> Array:
+        xp = self.backend.xp
+        recipe = settings.recipe
+        if recipe.maximum is not None:
+            highest = xp.max(intensity, axis=1, keepdims=True)
+            intensity = intensity * (recipe.maximum / xp.clip(highest, 1e-30, None))
+        if recipe.thin_film is not None:
+            intensity = self._as_thin_film(intensity, recipe.thin_film, settings)
+        return xp.floor(intensity) if recipe.is_integer else intensity
+
+    def _as_thin_film(
+        self, intensity: Array, augmentation: ThinFilmAugmentation, settings: Settings
+    ) -> Array:
+        """Return the patterns after a paper's changes to finished patterns, made in numpy."""
+        step_deg = float((settings.axis_stop - settings.axis_start)[0, 0]) / intensity.shape[1]
+        changed = augment_thin_film(
+            np.asarray(intensity.tolist()),
+            step_deg=step_deg,
+            augmentation=augmentation,
+            rng=np.random.default_rng(settings.seed),
+        )
+        return self._single(changed)
+
+    def _single(self, values: Array) -> Array:
+        return self.backend.asarray(values, single=True)
+
+
+@cache
+def _cell_store() -> StickStore:
+    return stick_store(CELL_MATERIALS, _CELL_Q_MAX)
+
+
+@cache
+def _diamond_q() -> FloatArray:
+    return np.asarray(stick_store([DIAMOND], _CELL_Q_MAX).q_per_angstrom, dtype=np.float64)
+
+
+def _two_theta_deg(q: Array, wavelength: Array) -> Array:
+    """Return angles, not a number where the beam does not reach."""
+    sine = q * wavelength / (4 * pi)
+    return np.degrees(2 * np.arcsin(np.where(sine < 1, sine, np.nan)))
