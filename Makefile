@@ -27,5 +27,5 @@ $(BIN)/pip:
 	touch $@
 
 .venv/ready-test: .venv/ready-demo
-	$(PIP) --editable '.[sim,train,test,dev]'
+	$(PIP) --editable '.[sim,train,images,test,dev]'
 	touch $@

@@ -8,9 +8,9 @@ from functools import cached_property
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.frames import Frame, pattern_of
 from phasepilot.models.errors import PatternError
-from phasepilot.models.log_q import to_log_q
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
+from phasepilot.models.preprocessing.preparation import prepare_pattern
 from phasepilot.models.steering.compression_rule import (
     SteeringState,
     advise,
@@ -46,7 +46,7 @@ class FramePipeline:
     def judge(self, memory: Memory, frame: Frame) -> tuple[Advice, Memory]:
         """Return the advice on a frame and what to remember; bad frames leave the memory as is."""
         try:
-            pattern = to_log_q(pattern_of(frame), self._model.card.grid)
+            pattern = prepare_pattern(pattern_of(frame), self._model.card.preprocessing)
         except PatternError as error:
             return Advice.none(frame.seq_num, str(error)), memory
         tracker = advance(
@@ -66,7 +66,7 @@ class FramePipeline:
         problem = ""
         estimate: PhaseEstimate | None = None
         try:
-            estimate = self._model.predict_log_q(pattern)
+            estimate = self._model.predict_prepared(pattern)
         except Exception as error:  # whatever a network throws, the strain is still worth telling
             logger.exception("run %s, frame %d: the network failed", frame.run_uid, frame.seq_num)
             problem = f"the network failed ({type(error).__name__}: {error}); tracked without it"

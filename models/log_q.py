@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
-from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray
+from phasepilot.models.arrays import BoolArray, FloatArray
 from phasepilot.models.errors import PatternError
 from phasepilot.models.pattern import Pattern
-
-# Wide enough to pass under the broadest line trained on (0.6 degree at low angle: 85 bins).
-BACKGROUND_WINDOW_BINS = 201
-# The minimum of noisy bins lies below their mean; averaging a line's width of them first helps.
-_SMOOTHING_BINS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +63,11 @@ class LogQPattern:
     ----------
     intensity : ndarray, shape (n_bins,)
         Mean intensity in each bin, in the counts of the measured points; 0 where unmeasured.
-    signal : ndarray, shape (n_bins,)
-        What of it stands above the background; 0 where unmeasured.
     is_measured : ndarray of bool, shape (n_bins,)
     """
 
     grid: LogQGrid
     intensity: FloatArray
-    signal: FloatArray
     is_measured: BoolArray
 
 
@@ -89,7 +80,7 @@ def to_log_q(pattern: Pattern, grid: LogQGrid) -> LogQPattern:
     Raises
     ------
     PatternError
-        If the pattern and the grid do not overlap.
+        If the pattern and the grid do not overlap, or share no whole bin.
     """
     measured = pattern.is_measured
     log_q = np.log(pattern.q_per_angstrom[measured])
@@ -108,8 +99,14 @@ def to_log_q(pattern: Pattern, grid: LogQGrid) -> LogQPattern:
     slope = (intensity[left + 1] - intensity[left]) / steps[left]
     integral = cumulative[left] + offset * (intensity[left] + slope * offset / 2)
     is_measured = _measured_bins(pattern.q_per_angstrom[measured], log_q, edges)
+    if not is_measured.any():
+        raise PatternError(
+            f"the pattern must cover a bin of the grid, {grid.bin_width:.2g} wide in ln q, but"
+            f" covers q = {np.exp(log_q[0]):g} to {np.exp(log_q[-1]):g} 1/angstrom with gaps;"
+            " measure a wider range, or check the mask."
+        )
     mean = np.where(is_measured, np.diff(integral) / grid.bin_width, 0.0)
-    return LogQPattern(grid, mean, without_background(mean, is_measured), is_measured)
+    return LogQPattern(grid, mean, is_measured)
 
 
 def _measured_bins(q: FloatArray, log_q: FloatArray, edges: FloatArray) -> BoolArray:
@@ -122,43 +119,3 @@ def _measured_bins(q: FloatArray, log_q: FloatArray, edges: FloatArray) -> BoolA
         first, last = np.searchsorted(edges, (log_q[gap], log_q[gap + 1]))
         is_measured[max(first - 1, 0) : last] = False
     return np.asarray(is_measured)
-
-
-def without_background(intensity: FloatArray, is_measured: BoolArray) -> FloatArray:
-    """Return the intensity above a smoothed rolling minimum; 0 where unmeasured.
-
-    Shape (..., n_bins) in and out. The same function prepares simulated patterns for training and
-    measured ones for the network, which would otherwise learn a difference between the two.
-    """
-    filled = _bridge_gaps(intensity, is_measured)
-    smooth = uniform_filter1d(filled, _SMOOTHING_BINS, axis=-1, mode="nearest")
-    lower = minimum_filter1d(smooth, BACKGROUND_WINDOW_BINS, axis=-1, mode="nearest")
-    background = uniform_filter1d(lower, BACKGROUND_WINDOW_BINS, axis=-1, mode="nearest")
-    return np.where(is_measured, np.maximum(intensity - background, 0.0), 0.0)
-
-
-def _bridge_gaps(intensity: FloatArray, is_measured: BoolArray) -> FloatArray:
-    if is_measured.all():
-        return intensity
-    rows = intensity.reshape(-1, intensity.shape[-1]).copy()
-    bins = np.arange(rows.shape[1])
-    for row, known in zip(rows, is_measured.reshape(rows.shape), strict=True):
-        row[~known] = np.interp(bins[~known], bins[known], row[known])
-    return rows.reshape(intensity.shape)
-
-
-def network_input(intensity: FloatArray, is_measured: BoolArray) -> Float32Array:
-    """Return the two channels that a network sees, shape (..., 2, n_bins).
-
-    The first is the square root of the intensity above background, highest line 1: the root evens
-    out counting noise. The second is 1 where something was measured.
-    """
-    return network_input_of_signal(without_background(intensity, is_measured), is_measured)
-
-
-def network_input_of_signal(signal: FloatArray, is_measured: BoolArray) -> Float32Array:
-    """Return the same two channels from intensity whose background is already removed."""
-    above = np.sqrt(signal)
-    peak = above.max(axis=-1, keepdims=True)
-    scaled = np.divide(above, peak, out=np.zeros_like(above), where=peak > 0)
-    return np.stack([scaled, is_measured.astype(np.float64)], axis=-2).astype(np.float32)

@@ -18,7 +18,7 @@ def training_entries(**changes: Any) -> dict[str, Any]:
         "name": "tiny",
         "structures": "structures.parquet",
         "work_directory": "run",
-        "grid": {"n_bins": 1024},
+        "preprocessing": {"grid": {"n_bins": 1024}},
         "network": {"channels": 4, "dense": [8, 8]},
         "n_patterns": 40,
         "batch_size": 8,

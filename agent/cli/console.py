@@ -11,8 +11,9 @@ from phasepilot.agent.errors import AgentError
 from phasepilot.models.errors import ModelsError
 
 _EXTRA_OF = {
-    **dict.fromkeys(("torch", "onnx", "pyarrow", "yaml", "spglib"), "train"),
+    **dict.fromkeys(("torch", "onnx", "pyarrow", "pymatgen", "numba"), "train"),
     **dict.fromkeys(("ophyd", "tiled"), "sim"),
+    **dict.fromkeys(("pyFAI", "fabio"), "images"),
 }
 
 console = Console()

@@ -53,7 +53,7 @@ def _train(config: Path, data: Path | None) -> None:
             configuration.work_directory / "sticks",
             licences=configuration.licences,
             # Recipes stretch lattices by several per cent: lines from beyond the grid move in.
-            q_max_per_angstrom=configuration.grid.q_max_per_angstrom * 1.1,
+            q_max_per_angstrom=configuration.preprocessing.grid.q_max_per_angstrom * 1.1,
             max_atoms=configuration.max_atoms,
             max_rows=configuration.max_rows,
             progress=lambda done, total: bars.update(

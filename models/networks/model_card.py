@@ -2,11 +2,13 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from phasepilot.models.errors import WeightsError
 from phasepilot.models.log_q import LogQGrid
+from phasepilot.models.preprocessing.configuration import NPCNN_V1, GridConfiguration, Preprocessing
 
 
 class Calibration(BaseModel):
@@ -59,9 +61,19 @@ class ModelCard(BaseModel):
     q_min_per_angstrom: float
     q_max_per_angstrom: float
     n_bins: int
+    preprocessing: Preprocessing
     calibration: Calibration
     measured: dict[str, float | int]
     limits: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preprocessing(cls, content: Any) -> Any:
+        # Cards from before this was written down belong to networks trained like the first.
+        if not isinstance(content, dict) or "preprocessing" in content:
+            return content
+        grid = {name: content.get(name) for name in GridConfiguration.model_fields}
+        return {**content, "preprocessing": {**NPCNN_V1.model_dump(), "grid": grid}}
 
     @property
     def grid(self) -> LogQGrid:

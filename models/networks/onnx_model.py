@@ -8,15 +8,21 @@ from scipy.special import logsumexp, softmax
 
 from phasepilot.models.arrays import FloatArray
 from phasepilot.models.errors import WeightsError
-from phasepilot.models.log_q import LogQPattern, network_input_of_signal, to_log_q
 from phasepilot.models.networks.estimate import PhaseEstimate, combine_heads
 from phasepilot.models.networks.model_card import ModelCard, check_sha256, read_card
 from phasepilot.models.pattern import Pattern
+from phasepilot.models.preprocessing.preparation import (
+    PreparedPattern,
+    network_input,
+    prepare_pattern,
+)
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS
 
 
 class OnnxPhaseModel:
-    """A network with its card; `predict` takes a pattern, `predict_log_q` one already on its grid.
+    """A network with its card.
+
+    `predict` takes a pattern, `predict_prepared` one that went through `prepare_pattern`.
 
     Raises
     ------
@@ -51,11 +57,11 @@ class OnnxPhaseModel:
         PatternError
             If the pattern lies outside the network's q range.
         """
-        return self.predict_log_q(to_log_q(pattern, self.card.grid))
+        return self.predict_prepared(prepare_pattern(pattern, self.card.preprocessing))
 
-    def predict_log_q(self, pattern: LogQPattern) -> PhaseEstimate:
-        """Return the estimate for one pattern on the network's own grid."""
-        inputs = network_input_of_signal(pattern.signal, pattern.is_measured)[None]
+    def predict_prepared(self, pattern: PreparedPattern) -> PhaseEstimate:
+        """Return the estimate for one pattern prepared as the network's card says."""
+        inputs = network_input(pattern, self.card.preprocessing)[None]
         system_logits, group_logits = self._session.run(None, {"pattern": inputs})
         return self._estimate(
             system_logits[0].astype(np.float64), group_logits[0].astype(np.float64)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Protocol
 
 from phasepilot.models.errors import UnknownModelError
-from phasepilot.models.log_q import LogQPattern
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.model_card import ModelCard
 from phasepilot.models.networks.onnx_model import OnnxPhaseModel
 from phasepilot.models.pattern import Pattern
+from phasepilot.models.preprocessing.preparation import PreparedPattern
 
 DEFAULT_MODEL = "npcnn-v1"
 
@@ -27,8 +27,8 @@ class PhaseModel(Protocol):
         """Return the estimate for a pattern."""
         ...
 
-    def predict_log_q(self, pattern: LogQPattern) -> PhaseEstimate:
-        """Return the estimate for a pattern on the grid of the card."""
+    def predict_prepared(self, pattern: PreparedPattern) -> PhaseEstimate:
+        """Return the estimate for a pattern prepared as the card says."""
         ...
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 
 from phasepilot.models.arrays import FloatArray
-from phasepilot.models.log_q import LogQPattern
+from phasepilot.models.preprocessing.preparation import PreparedPattern
 from phasepilot.models.tracking.left_over import LeftOver, explain
 from phasepilot.models.tracking.line_shift import LineShift, measure_shift, moved
 
@@ -109,7 +109,7 @@ class TrackerState:
 
 def advance(
     state: TrackerState | None,
-    pattern: LogQPattern,
+    pattern: PreparedPattern,
     *,
     seq_num: int,
     axis_value: float,
@@ -168,7 +168,7 @@ def _first(
 def _track_shift(
     state: TrackerState,
     signal: FloatArray,
-    pattern: LogQPattern,
+    pattern: PreparedPattern,
     axis_value: float,
     settings: TrackerSettings,
 ) -> LineShift:
@@ -218,7 +218,7 @@ def _phase_state(
     shift: LineShift,
     left: LeftOver,
     log_odds: float,
-    pattern: LogQPattern,
+    pattern: PreparedPattern,
     seq_num: int,
     settings: TrackerSettings,
 ) -> PhaseState:

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from phasepilot.models.errors import TrainingError
-from phasepilot.models.log_q import LogQGrid
+from phasepilot.models.preprocessing.configuration import Preprocessing
 
 OPEN_LICENCES = (
     "CC-BY-4.0",
@@ -24,24 +24,6 @@ OPEN_LICENCES = (
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GridConfiguration(_Strict):
-    """The ln q grid of the network."""
-
-    q_min_per_angstrom: float = Field(default=0.35, gt=0)
-    q_max_per_angstrom: float = Field(default=6.3, gt=0)
-    n_bins: int = Field(default=4096, ge=256)
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if self.q_min_per_angstrom >= self.q_max_per_angstrom:
-            raise ValueError("q_min_per_angstrom must lie below q_max_per_angstrom")
-        return self
-
-    def grid(self) -> LogQGrid:
-        """Return the grid itself."""
-        return LogQGrid(self.q_min_per_angstrom, self.q_max_per_angstrom, self.n_bins)
 
 
 class NetworkConfiguration(_Strict):
@@ -72,6 +54,8 @@ class TrainingConfiguration(_Strict):
         Rows with more atoms in the conventional cell, and rows beyond this number, are left out.
     recipe : str
         Name of the recipe that patterns are simulated by, see `phasepilot recipes`.
+    preprocessing : Preprocessing
+        What is done to patterns before the network sees them; it goes with the network.
     class_exponent : float
         Space groups are drawn in proportion to their count to this power.
     n_patterns : int
@@ -88,7 +72,7 @@ class TrainingConfiguration(_Strict):
     licences: tuple[str, ...] = OPEN_LICENCES
     max_atoms: int = Field(default=120, ge=1)
     max_rows: int | None = Field(default=None, ge=1)
-    grid: GridConfiguration = GridConfiguration()
+    preprocessing: Preprocessing = Preprocessing()
     network: NetworkConfiguration = NetworkConfiguration()
     recipe: str = "laboratory"
     class_exponent: float = Field(default=0.5, ge=0, le=1)
@@ -104,14 +88,14 @@ class TrainingConfiguration(_Strict):
 
     @model_validator(mode="after")
     def _check_length(self) -> Self:
-        length = self.grid.n_bins
+        length = self.preprocessing.grid.n_bins
         for kernel, stride in zip(self.network.kernels, self.network.strides, strict=True):
             length = (length - kernel) // stride + 1 if min(kernel, stride) > 0 else 0
             if length < 1:
                 raise ValueError(
                     f"the convolutions must leave at least one point, but kernels"
                     f" {self.network.kernels} with strides {self.network.strides} leave nothing of"
-                    f" {self.grid.n_bins} bins"
+                    f" {self.preprocessing.grid.n_bins} bins"
                 )
         return self
 

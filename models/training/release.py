@@ -154,12 +154,13 @@ def _card(
     measured: dict[str, float | int],
     code_version: str,
 ) -> ModelCard:
-    shape = network.shape
+    shape, grid = network.shape, configuration.preprocessing.grid
     training: dict[str, float | int | str | list[int]] = {
         "batch_size": configuration.batch_size,
         "learning_rate": configuration.learning_rate,
         "weight_decay": configuration.weight_decay,
         "label_smoothing": configuration.label_smoothing,
+        "recipe": configuration.recipe,
         "class_exponent": configuration.class_exponent,
         "max_atoms": configuration.max_atoms,
         "channels": shape.channels,
@@ -188,9 +189,10 @@ def _card(
         seed=configuration.seed,
         training=training,
         classes="7 crystal systems and 230 space groups",
-        q_min_per_angstrom=configuration.grid.q_min_per_angstrom,
-        q_max_per_angstrom=configuration.grid.q_max_per_angstrom,
-        n_bins=configuration.grid.n_bins,
+        q_min_per_angstrom=grid.q_min_per_angstrom,
+        q_max_per_angstrom=grid.q_max_per_angstrom,
+        n_bins=grid.n_bins,
+        preprocessing=configuration.preprocessing,
         calibration=calibration,
         measured=measured,
         limits=_LIMITS,

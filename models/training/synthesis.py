@@ -11,7 +11,9 @@ from phasepilot.models.diffraction.powder.backend import NumpyBackend
 from phasepilot.models.diffraction.powder.recipe import Recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
 from phasepilot.models.diffraction.stick_store import StickStore
-from phasepilot.models.log_q import LogQGrid, network_input
+from phasepilot.models.log_q import LogQGrid
+from phasepilot.models.preprocessing.configuration import Preprocessing
+from phasepilot.models.preprocessing.preparation import prepared
 
 # Patterns that are drawn at once: their arrays stay in the processor's cache.
 _BLOCK = 32
@@ -48,7 +50,7 @@ def synthesise(
     impurities: IntArray,
     *,
     recipe: Recipe,
-    grid: LogQGrid,
+    preprocessing: Preprocessing,
     rng: Generator,
 ) -> Batch:
     """Return one simulated measurement of each chosen structure.
@@ -67,9 +69,9 @@ def synthesise(
         settings = recipe.draw(chosen[block].size, rng)
         patterns = simulator.simulate(chosen[block], settings, impurities[block])
         intensity, is_measured = on_log_q(
-            patterns.intensity, patterns.is_covered, patterns.axis, grid
+            patterns.intensity, patterns.is_covered, patterns.axis, preprocessing.grid.grid()
         )
-        inputs.append(network_input(intensity, is_measured))
+        inputs.append(prepared(intensity, is_measured, preprocessing))
     return Batch(np.concatenate(inputs), np.asarray(store.space_group_number[chosen]) - 1)
 
 

@@ -54,7 +54,7 @@ class Trainer:
         torch.manual_seed(configuration.seed)
         sizes = configuration.network
         shape = NpcnnShape(
-            configuration.grid.n_bins,
+            configuration.preprocessing.grid.n_bins,
             sizes.channels,
             sizes.kernels,
             sizes.strides,
@@ -149,7 +149,7 @@ class Trainer:
             chosen,
             impurities,
             recipe=self._recipe,
-            grid=self.configuration.grid.grid(),
+            preprocessing=self.configuration.preprocessing,
             rng=rng,
         )
 
@@ -212,11 +212,20 @@ def validation_batches(
     weights = sampling_weights(
         np.asarray(store.space_group_number)[structures], configuration.class_exponent
     )
-    recipe, grid = named_recipe(configuration.recipe), configuration.grid.grid()
+    recipe = named_recipe(configuration.recipe)
     batches = []
     for start in range(0, configuration.n_validation, batch_size):
         size = min(batch_size, configuration.n_validation - start)
         chosen = rng.choice(structures, size, p=weights)
         impurities = rng.choice(structures, size)
-        batches.append(synthesise(store, chosen, impurities, recipe=recipe, grid=grid, rng=rng))
+        batches.append(
+            synthesise(
+                store,
+                chosen,
+                impurities,
+                recipe=recipe,
+                preprocessing=configuration.preprocessing,
+                rng=rng,
+            )
+        )
     return batches

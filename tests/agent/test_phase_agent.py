@@ -11,10 +11,10 @@ from bluesky import RunEngine
 from experiment import Emitted, configuration, make_beamline
 
 from phasepilot.agent.phase_agent import PhaseAgent
-from phasepilot.models.log_q import LogQPattern
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.models.pattern import Pattern
+from phasepilot.models.preprocessing.preparation import PreparedPattern
 from phasepilot.models.suggestion import Action
 from phasepilot.sim_devices.powder_detector import Fault
 
@@ -41,11 +41,11 @@ class FailingModel:
     def predict(self, pattern: Pattern) -> PhaseEstimate:
         return self._model.predict(pattern)
 
-    def predict_log_q(self, pattern: LogQPattern) -> PhaseEstimate:
+    def predict_prepared(self, pattern: PreparedPattern) -> PhaseEstimate:
         self._n += 1
         if self._n in self._fails_on:
             raise RuntimeError("the network exploded")
-        return self._model.predict_log_q(pattern)
+        return self._model.predict_prepared(pattern)
 
 
 class SlowModel:
@@ -59,9 +59,9 @@ class SlowModel:
     def predict(self, pattern: Pattern) -> PhaseEstimate:
         return self._model.predict(pattern)
 
-    def predict_log_q(self, pattern: LogQPattern) -> PhaseEstimate:
+    def predict_prepared(self, pattern: PreparedPattern) -> PhaseEstimate:
         assert self.may_answer.wait(30.0)
-        return self._model.predict_log_q(pattern)
+        return self._model.predict_prepared(pattern)
 
 
 def watched_scan(

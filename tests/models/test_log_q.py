@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from phasepilot.models.errors import PatternError
-from phasepilot.models.log_q import LogQGrid, network_input, to_log_q, without_background
+from phasepilot.models.log_q import LogQGrid, to_log_q
 from phasepilot.models.pattern import Pattern
 
 GRID = LogQGrid(0.5, 6.0, 2048)
@@ -48,23 +48,10 @@ def test_says_so_when_the_pattern_misses_the_grid() -> None:
         to_log_q(Pattern.from_q(q, np.ones_like(q)), GRID)
 
 
-def test_removes_a_smooth_background_and_keeps_lines() -> None:
-    q = GRID.q_per_angstrom
-    line = 50 * gaussian_line(q, 2.0, 0.02)
-    background = 100 * np.exp(-q / 5)
-    left = without_background(line + background, np.ones(q.size, dtype=bool))
-    assert left[np.abs(q - 2.0) < 0.005].max() == pytest.approx(50, rel=0.1)
-    assert np.median(left) < 0.05 * background.mean()
-
-
-def test_the_network_sees_the_same_whatever_the_exposure() -> None:
-    q = GRID.q_per_angstrom
-    intensity = 5 + 50 * gaussian_line(q, 2.0, 0.02)
-    measured = (q > 0.8) & (q < 5.0)
-    short, long = (network_input(scale * intensity, measured) for scale in (1.0, 1000.0))
-    np.testing.assert_allclose(short, long, atol=1e-6)
-    assert short[0].max() == 1.0
-    assert set(np.unique(short[1])) == {0.0, 1.0}
+def test_says_so_when_the_pattern_covers_no_whole_bin() -> None:
+    q = 2.0 * np.exp(np.linspace(0.0, 0.9 * GRID.bin_width, 20))
+    with pytest.raises(PatternError, match=r"must cover a bin of the grid"):
+        to_log_q(Pattern.from_q(q, np.ones_like(q)), GRID)
 
 
 def test_even_steps_of_two_theta_are_no_gaps() -> None:

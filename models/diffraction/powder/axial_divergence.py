@@ -75,3 +75,20 @@ def axial_spread_deg(
     xp = array_namespace(two_theta_deg)
     top = sample_over_radius + slit_over_radius
     return top**2 / (2 * DEGREE) / xp.abs(xp.tan(two_theta_deg * DEGREE))
+
+
+def axial_centroid_deg(
+    two_theta_deg: Array, sample_over_radius: Array, slit_over_radius: Array
+) -> Array:
+    """Return how far axial divergence moves a line's centroid, in degree.
+
+    -(H^2 + S^2) / (6 L^2 tan 2theta): what remains to be done to a line that it hardly broadens.
+
+    References
+    ----------
+    Second moment of h = h_sample - h_slit, both even over their heights, in the equation of
+    `axial_divergence` for small h.
+    """
+    xp = array_namespace(two_theta_deg)
+    squared = sample_over_radius**2 + slit_over_radius**2
+    return -squared / (6 * DEGREE) / xp.tan(two_theta_deg * DEGREE)

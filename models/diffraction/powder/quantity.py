@@ -1,11 +1,12 @@
 """A number of a recipe: fixed, or drawn anew for each pattern."""
 
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.random import Generator
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from phasepilot.models.arrays import FloatArray
 
@@ -65,6 +66,13 @@ class Quantity(BaseModel):
             return drawn
         return np.where(rng.random((n, 1)) < self.probability, drawn, self.otherwise)
 
+    def extremes(self) -> tuple[float, float]:
+        """Return the least and the largest number that is drawn; of a normal one its mean."""
+        drawn = self.values[:1] if self.kind == "normal" else self.values
+        if self.probability < 1.0:
+            drawn = (*drawn, self.otherwise)
+        return min(drawn), max(drawn)
+
     def written(self) -> Any:
         """Return the number as a recipe file writes it."""
         if self.kind == "choice" and len(self.values) == 1 and self.probability == 1.0:
@@ -111,7 +119,32 @@ def _number(value: Any) -> float:
     raise ValueError(f"a number or a range is needed, not {value!r}")
 
 
+def within(low: float, high: float = math.inf) -> AfterValidator:
+    """Return a validator of quantities: both ends, and what is drawn otherwise, lie in a range."""
+
+    def check(quantity: Quantity) -> Quantity:
+        least, largest = quantity.extremes()
+        if least < low or largest > high:
+            raise ValueError(
+                f"all numbers must lie from {low:g} to {high:g}, but they go from {least:g} to"
+                f" {largest:g}"
+            )
+        return quantity
+
+    return AfterValidator(check)
+
+
+def _check_positive(quantity: Quantity) -> Quantity:
+    least, _ = quantity.extremes()
+    if least <= 0:
+        raise ValueError(f"all numbers must be above 0, but they go down to {least:g}")
+    return quantity
+
+
 Drawn = Annotated[Quantity, BeforeValidator(_read)]
+Positive = Annotated[Drawn, AfterValidator(_check_positive)]
+NotNegative = Annotated[Drawn, within(0)]
+Fraction = Annotated[Drawn, within(0, 1)]
 
 
 def fixed(value: float) -> Quantity:

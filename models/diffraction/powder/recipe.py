@@ -26,7 +26,7 @@ TEXTURE_AXES = np.array(
     [[0, 0, 1], [0, 1, 0], [1, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0], [1, 1, 1]]
 )
 _N_COLUMNS = {"anisotropic_strain": 6, "background_chebyshev": MAX_CHEBYSHEV_TERMS}
-_FOLDER = resources.files("phasepilot.models.diffraction.powder") / "recipes"
+_FOLDER = resources.files("phasepilot.models.diffraction.powder.recipes")
 _UNLIMITED = fixed(float("inf"))
 
 
@@ -309,7 +309,8 @@ class Settings:
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that ship, sorted."""
-    return sorted(file.name.removesuffix(".yaml") for file in _FOLDER.iterdir())
+    files = (file.name for file in _FOLDER.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
 
 
 def named_recipe(name: str) -> Recipe:

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phasepilot.models.errors import UnknownModelError, WeightsError
-from phasepilot.models.log_q import to_log_q
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.onnx_file import read_state_dict
 from phasepilot.models.networks.registry import DEFAULT_MODEL, PhaseModel, load_model, model_names
 from phasepilot.models.pattern import Pattern
+from phasepilot.models.preprocessing.preparation import prepare_pattern
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS
 
 WEIGHTS = Path(str(files("phasepilot.models.weights")))
@@ -173,10 +173,10 @@ def test_the_prediction_set_is_never_empty(
     assert estimate.crystal_system_set[0] == estimate.crystal_system
 
 
-def test_predict_is_predict_log_q_on_the_networks_grid(model: PhaseModel) -> None:
+def test_predict_is_predict_prepared_of_a_prepared_pattern(model: PhaseModel) -> None:
     pattern = make_pattern(seed=3)
-    on_grid = to_log_q(pattern, model.card.grid)
-    assert_same_to_the_bit(model.predict(pattern), model.predict_log_q(on_grid))
+    ready = prepare_pattern(pattern, model.card.preprocessing)
+    assert_same_to_the_bit(model.predict(pattern), model.predict_prepared(ready))
 
 
 def test_the_same_pattern_gets_the_same_answer_to_the_bit(model: PhaseModel) -> None:

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from phasepilot.models.log_q import LogQGrid, to_log_q
 from phasepilot.models.pattern import Pattern
+from phasepilot.models.preprocessing.configuration import NPCNN_V1
+from phasepilot.models.preprocessing.preparation import prepare_pattern
 from phasepilot.models.tracking.phase_tracker import (
     Stage,
     TrackerSettings,
@@ -12,7 +13,6 @@ from phasepilot.models.tracking.phase_tracker import (
     advance,
 )
 
-GRID = LogQGrid(0.35, 6.3, 4096)
 SETTINGS = TrackerSettings()
 OLD_LINES = ((1.0, 2.0), (0.6, 2.83), (0.25, 3.46), (0.2, 4.0), (0.15, 4.47))
 NEW_LINES = ((1.0, 2.32), (0.3, 1.64), (0.35, 3.28), (0.2, 4.02))
@@ -38,7 +38,7 @@ def frame(
 ):  # type: ignore[no-untyped-def]
     q = np.linspace(0.6, 6.0, 4000)
     counts = rng.poisson(expected_counts(q, strain, new_fraction, peak_counts))
-    return to_log_q(Pattern.from_q(q, counts.astype(float)), GRID)
+    return prepare_pattern(Pattern.from_q(q, counts.astype(float)), NPCNN_V1)
 
 
 def follow(frames, settings: TrackerSettings = SETTINGS) -> list[TrackerState]:  # type: ignore[no-untyped-def]

@@ -45,8 +45,11 @@ def test_the_last_batch_is_filled_up(tmp_path: Path) -> None:
         ({"batch_size": "many"}, "batch_size: Input should be a valid integer"),
         ({"batch_size": 0}, "batch_size: Input should be greater than or equal to 1"),
         ({"network": {"dense": [8]}}, "network.dense.1: Field required"),
-        ({"grid": {"n_bins": 1024, "qmin": 1}}, "grid.qmin: Extra inputs"),
-        ({"grid": {"q_min_per_angstrom": 7.0}}, "grid: .*q_min_per_angstrom must lie below"),
+        ({"preprocessing": {"grid": {"n_bins": 1024, "qmin": 1}}}, "grid.qmin: Extra inputs"),
+        (
+            {"preprocessing": {"grid": {"q_min_per_angstrom": 7.0}}},
+            "grid: .*q_min_per_angstrom must lie below",
+        ),
         ({"network": {"kernels": [400, 300, 8]}}, "file: .*leave nothing of 1024 bins"),
         ({"name": "A/B"}, "name: String should match"),
         ({"structures": None}, "structures: "),

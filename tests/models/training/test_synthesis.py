@@ -3,11 +3,12 @@ import pytest
 
 from phasepilot.models.diffraction.powder.recipe import named_recipe
 from phasepilot.models.diffraction.stick_store import StickStore
-from phasepilot.models.log_q import LogQGrid
+from phasepilot.models.preprocessing.configuration import GridConfiguration, Preprocessing
 from phasepilot.models.training.synthesis import Batch, sampling_weights, synthesise
 
 RECIPE = named_recipe("laboratory")
-GRID = LogQGrid(0.35, 6.3, 1024)
+PREPROCESSING = Preprocessing(grid=GridConfiguration(n_bins=1024))
+GRID = PREPROCESSING.grid.grid()
 
 
 def make_batch(store: StickStore, seed: int, n_patterns: int = 12) -> Batch:
@@ -18,7 +19,7 @@ def make_batch(store: StickStore, seed: int, n_patterns: int = 12) -> Batch:
         chosen,
         rng.choice(store.n_structures, n_patterns),
         recipe=RECIPE,
-        grid=GRID,
+        preprocessing=PREPROCESSING,
         rng=rng,
     )
 
@@ -47,7 +48,12 @@ def test_batches_are_what_a_network_takes(store: StickStore, seed: int) -> None:
 def test_labels_are_those_of_the_chosen_structures(store: StickStore) -> None:
     chosen = np.arange(store.n_structures)
     batch = synthesise(
-        store, chosen, chosen[::-1], recipe=RECIPE, grid=GRID, rng=np.random.default_rng(0)
+        store,
+        chosen,
+        chosen[::-1],
+        recipe=RECIPE,
+        preprocessing=PREPROCESSING,
+        rng=np.random.default_rng(0),
     )
     assert (batch.space_group_index + 1).tolist() == store.space_group_number.tolist()
 
@@ -55,7 +61,12 @@ def test_labels_are_those_of_the_chosen_structures(store: StickStore) -> None:
 def test_the_strongest_line_of_a_cubic_metal_is_where_its_lattice_says(store: StickStore) -> None:
     copper = np.full(32, 4)
     batch = synthesise(
-        store, copper, copper, recipe=RECIPE, grid=GRID, rng=np.random.default_rng(0)
+        store,
+        copper,
+        copper,
+        recipe=RECIPE,
+        preprocessing=PREPROCESSING,
+        rng=np.random.default_rng(0),
     )
     q_of_strongest = GRID.q_per_angstrom[batch.inputs[:, 0].argmax(axis=1)]
     q_111 = 2 * np.pi * np.sqrt(3) / 3.615

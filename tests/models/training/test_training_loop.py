@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,13 +92,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, store: StickStore, n_by
 
 
 def test_a_failure_while_simulating_is_not_swallowed(tmp_path: Path, store: StickStore) -> None:
-    cut = StickStore(
-        store.q_per_angstrom[:10],
-        store.strength[:10],
-        store.offsets,
-        store.space_group_number,
-        store.family_hash,
-    )
+    cut = replace(store, strength=store.strength[:10], hkl=store.hkl[:10])
     with pytest.raises(IndexError):
         Trainer(training_configuration(tmp_path), cut).run()
 
@@ -123,12 +118,6 @@ def test_validation_is_the_same_every_time(tmp_path: Path, store: StickStore) ->
 
 
 def test_validation_needs_families_that_are_held_out(tmp_path: Path, store: StickStore) -> None:
-    nothing_held_out = StickStore(
-        store.q_per_angstrom,
-        store.strength,
-        store.offsets,
-        store.space_group_number,
-        np.ones_like(store.family_hash),
-    )
+    nothing_held_out = replace(store, family_hash=np.ones_like(store.family_hash))
     with pytest.raises(TrainingError, match=r"none of the 16 in the store is one; use more rows"):
         validation_batches(training_configuration(tmp_path), nothing_held_out)

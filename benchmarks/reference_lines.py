@@ -1,0 +1,165 @@
+"""Powder lines of one crystal as we, pymatgen and gemmi compute them, and how far they are apart.
+
+All carry the Lorentz-polarisation factor of pymatgen, (1 + cos^2 2theta) / (sin^2 theta cos theta),
+and the same isotropic displacement parameter. pymatgen has form factors of its own, fits in another
+form than those of International Tables; ours can be computed with either.
+"""
+
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import gemmi
+import numpy as np
+from pymatgen.analysis.diffraction.xrd import ATOMIC_SCATTERING_PARAMS, XRDCalculator
+from pymatgen.core import Lattice, Structure
+
+from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.diffraction import reflections
+from phasepilot.models.diffraction.crystal import Crystal
+from phasepilot.models.diffraction.reflections import powder_sticks
+
+WAVELENGTH_ANGSTROM = 1.54184
+B_SQUARE_ANGSTROM = 0.6
+# pymatgen's default range ends here.
+MAX_TWO_THETA_DEG = 90.0
+Q_MAX = 4 * np.pi * np.sin(np.radians(MAX_TWO_THETA_DEG / 2)) / WAVELENGTH_ANGSTROM
+# Lines nearer than this are one: pymatgen takes those together that round to the same 1e-5 degree.
+SAME_LINE_DEG = 1e-4
+# Positions are compared of lines above this share of the strongest; pymatgen drops those below.
+SEEN = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class AngleLines:
+    """Angles and intensities of powder lines, in the same units for all who compute them."""
+
+    two_theta_deg: FloatArray
+    intensity: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Deviations:
+    """How far two computations of one crystal's lines are apart, an entry a line.
+
+    Attributes
+    ----------
+    intensity : ndarray
+        Difference over the intensity of the strongest line, for every line that either has.
+    position_deg : ndarray
+        Difference of the angles of lines that both have.
+    """
+
+    intensity: FloatArray
+    position_deg: FloatArray
+
+
+def deviations(ours: AngleLines, theirs: AngleLines) -> Deviations:
+    """Return the differences line by line, lines nearer than `SAME_LINE_DEG` taken together."""
+    angles = np.concatenate([ours.two_theta_deg, theirs.two_theta_deg])
+    order = np.argsort(angles)
+    line = np.empty(angles.size, dtype=np.int64)
+    line[order] = np.cumsum(np.diff(angles[order], prepend=-1.0) > SAME_LINE_DEG) - 1
+    n_ours, n_lines = ours.two_theta_deg.size, int(line.max()) + 1
+    first, first_angle = _summed(line[:n_ours], ours, n_lines)
+    second, second_angle = _summed(line[n_ours:], theirs, n_lines)
+    strongest = second.max()
+    in_both = np.minimum(first, second) > SEEN * strongest
+    return Deviations(
+        np.abs(first - second) / strongest, np.abs(first_angle - second_angle)[in_both]
+    )
+
+
+def _summed(line: IntArray, lines: AngleLines, n_lines: int) -> tuple[FloatArray, FloatArray]:
+    """Return intensity and mean angle of each line; 0 for lines that there are none of."""
+    intensity = np.bincount(line, lines.intensity, n_lines)
+    moment = np.bincount(line, lines.intensity * lines.two_theta_deg, n_lines)
+    return intensity, moment / np.where(intensity > 0, intensity, 1.0)
+
+
+def our_lines(crystal: Crystal) -> AngleLines:
+    """Return the lines of `powder_sticks`."""
+    sticks = powder_sticks(crystal, Q_MAX, b_square_angstrom=B_SQUARE_ANGSTROM)
+    return _with_geometry(sticks.q_per_angstrom, sticks.structure_factor_squared)
+
+
+def our_lines_with_pymatgen_form_factors(crystal: Crystal) -> AngleLines:
+    """Return the lines of `powder_sticks`, given the form factors of pymatgen."""
+    with patch.object(reflections, "form_factors", pymatgen_form_factors):
+        return our_lines(crystal)
+
+
+def pymatgen_form_factors(atomic_numbers: IntArray, s_squared: FloatArray) -> FloatArray:
+    """Return f = Z - 41.78214 s^2 sum a exp(-b s^2), as the calculator of pymatgen has it."""
+    columns = []
+    for number in atomic_numbers:
+        a, b = np.array(ATOMIC_SCATTERING_PARAMS[gemmi.Element(int(number)).name]).T
+        missing = (a * np.exp(-b * s_squared[:, None])).sum(axis=1)
+        columns.append(number - 41.78214 * s_squared * missing)
+    return np.stack(columns, axis=1)
+
+
+def pymatgen_structure(crystal: Crystal) -> Structure:
+    """Return all atoms of the crystal's cell; elements that share a position share its site."""
+    sites: dict[tuple[float, ...], dict[str, float]] = {}
+    for number, position, occupancy in zip(
+        crystal.atomic_numbers,
+        crystal.fractional.round(6).tolist(),
+        # Rounded, as tables in single precision have sites that are full by 1.00000001.
+        crystal.occupancies.round(6).tolist(),
+        strict=True,
+    ):
+        sites.setdefault(tuple(position), {})[gemmi.Element(int(number)).name] = occupancy
+    return Structure(Lattice.from_parameters(*crystal.cell), list(sites.values()), list(sites))
+
+
+def pymatgen_calculator(structure: Structure) -> XRDCalculator:
+    """Return the calculator of pymatgen with our displacement parameter for all elements."""
+    elements = [element.symbol for element in structure.composition.elements]
+    return XRDCalculator(
+        WAVELENGTH_ANGSTROM, debye_waller_factors=dict.fromkeys(elements, B_SQUARE_ANGSTROM)
+    )
+
+
+def pymatgen_lines(structure: Structure) -> AngleLines:
+    """Return the lines of pymatgen."""
+    pattern = pymatgen_calculator(structure).get_pattern(
+        structure, scaled=False, two_theta_range=(0, MAX_TWO_THETA_DEG)
+    )
+    return AngleLines(np.array(pattern.x), np.array(pattern.y))
+
+
+def gemmi_lines(crystal: Crystal) -> AngleLines:
+    """Return every reflection by gemmi's structure factor calculator, which expands the sites."""
+    structure = gemmi.SmallStructure()
+    structure.cell = gemmi.UnitCell(*crystal.cell)
+    structure.spacegroup = crystal.setting.gemmi
+    for number, position, occupancy in zip(
+        crystal.site_atomic_numbers,
+        crystal.site_fractional,
+        crystal.site_occupancies,
+        strict=True,
+    ):
+        site = gemmi.SmallStructure.Site()
+        site.element = gemmi.Element(int(number))
+        site.fract = gemmi.Fractional(*position)
+        site.occ = float(occupancy)
+        site.u_iso = B_SQUARE_ANGSTROM / (8 * np.pi**2)
+        structure.add_site(site)
+    structure.setup_cell_images()
+    structure.change_occupancies_to_crystallographic()
+    calculator = gemmi.StructureFactorCalculatorX(structure.cell)
+    one_of_each_pair = gemmi.make_miller_array(
+        structure.cell, gemmi.SpaceGroup("P 1"), 2 * np.pi / Q_MAX, 0.0, True
+    )
+    amplitudes = [
+        calculator.calculate_sf_from_small_structure(structure, hkl)
+        for hkl in one_of_each_pair.tolist()
+    ]
+    q = 2 * np.pi / structure.cell.calculate_d_array(one_of_each_pair)
+    return _with_geometry(q, 2 * np.abs(amplitudes) ** 2)
+
+
+def _with_geometry(q: FloatArray, squared: FloatArray) -> AngleLines:
+    theta = np.arcsin(np.minimum(q * WAVELENGTH_ANGSTROM / (4 * np.pi), 1.0))
+    factor = (1 + np.cos(2 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
+    return AngleLines(np.degrees(2 * theta), squared * factor)
