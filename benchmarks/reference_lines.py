@@ -11,7 +11,8 @@ from unittest.mock import patch
 import gemmi
 import numpy as np
 from pymatgen.analysis.diffraction.xrd import ATOMIC_SCATTERING_PARAMS, XRDCalculator
-from pymatgen.core import Lattice, Structure
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 
 from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.diffraction import reflections
@@ -71,7 +72,7 @@ def deviations(ours: AngleLines, theirs: AngleLines) -> Deviations:
 
 def _summed(line: IntArray, lines: AngleLines, n_lines: int) -> tuple[FloatArray, FloatArray]:
     """Return intensity and mean angle of each line; 0 for lines that there are none of."""
-    intensity = np.bincount(line, lines.intensity, n_lines)
+    intensity = np.bincount(line, lines.intensity, n_lines).astype(np.float64)
     moment = np.bincount(line, lines.intensity * lines.two_theta_deg, n_lines)
     return intensity, moment / np.where(intensity > 0, intensity, 1.0)
 
@@ -100,16 +101,14 @@ def pymatgen_form_factors(atomic_numbers: IntArray, s_squared: FloatArray) -> Fl
 
 def pymatgen_structure(crystal: Crystal) -> Structure:
     """Return all atoms of the crystal's cell; elements that share a position share its site."""
-    sites: dict[tuple[float, ...], dict[str, float]] = {}
-    for number, position, occupancy in zip(
-        crystal.atomic_numbers,
-        crystal.fractional.round(6).tolist(),
-        # Rounded, as tables in single precision have sites that are full by 1.00000001.
-        crystal.occupancies.round(6).tolist(),
-        strict=True,
-    ):
-        sites.setdefault(tuple(position), {})[gemmi.Element(int(number)).name] = occupancy
-    return Structure(Lattice.from_parameters(*crystal.cell), list(sites.values()), list(sites))
+    rounded = crystal.fractional.round(6)
+    _, first, site = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    species: list[dict[str, float]] = [{} for _ in first]
+    # Rounded, as sites of tables in single precision can be full by 1.00000001.
+    occupancies = crystal.occupancies.round(6).tolist()
+    for number, one, occupancy in zip(crystal.atomic_numbers, site, occupancies, strict=True):
+        species[one][gemmi.Element(int(number)).name] = occupancy
+    return Structure(Lattice.from_parameters(*crystal.cell), species, crystal.fractional[first])
 
 
 def pymatgen_calculator(structure: Structure) -> XRDCalculator:

@@ -23,7 +23,10 @@ def counted_and_fitted(table: Path) -> dict[int, tuple[float, float]]:
     wanted = (pc.field("source") == SOURCE) & ~pc.field("disordered")
     rows = pq.read_table(table, columns=["z", "mult", *_CELL], filters=wanted)
     volumes = np.array(
-        [gemmi.UnitCell(*cell).volume for cell in zip(*(rows[n].to_numpy() for n in _CELL), strict=True)]
+        [
+            gemmi.UnitCell(*cell).volume
+            for cell in zip(*(rows[n].to_numpy() for n in _CELL), strict=True)
+        ]
     )
     counts = np.zeros((len(volumes), 100))
     for count, z, mult in zip(counts, rows["z"].to_pylist(), rows["mult"].to_pylist(), strict=True):

@@ -15,7 +15,7 @@ from phasepilot.agent.cli import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-SESSION, QUESTION, ARCHIVE = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+SESSION, QUESTION, ARCHIVE, SIMULATION = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 
 
 def test_the_session_finds_the_transition(
@@ -81,3 +81,8 @@ def test_the_make_targets_exist() -> None:
     assert targets
     assert all(re.search(rf"^{target}:", makefile, flags=re.M) for target in targets)
     assert sys.version_info >= (3, 11)
+
+
+def test_the_simulation_runs_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(SIMULATION, {})
+    assert capsys.readouterr().out == "(32, 8192)\n"

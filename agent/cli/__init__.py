@@ -4,13 +4,15 @@ import typer
 
 from phasepilot.agent.cli.classify import classify
 from phasepilot.agent.cli.demo import demo
+from phasepilot.agent.cli.recipes import recipes
 from phasepilot.agent.cli.replay import replay
+from phasepilot.agent.cli.simulate import simulate
 from phasepilot.agent.cli.structures import structures
 from phasepilot.agent.cli.train import train
 from phasepilot.agent.cli.upload import upload
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (demo, classify, replay, upload, train):
+for command in (demo, classify, simulate, recipes, replay, upload, train):
     app.command()(command)
 
 

@@ -8,6 +8,8 @@ import typer
 from phasepilot.agent.cli.console import console, print_error, reporting_errors
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from phasepilot.models.diffraction.table_builder import TableBuild
 
 structures = typer.Typer(no_args_is_help=True)
@@ -53,12 +55,40 @@ def build(
     console.print(f"  skipped: {len(result.skipped)}")
 
 
-def _build(folder: Path, out: Path, licence: str, keep_disordered: bool) -> "TableBuild":
-    # spglib and pyarrow take a second to import and are only in the train extra.
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+@structures.command()
+def sticks(
+    table: Annotated[Path, typer.Argument(help="Structure table (Parquet).", metavar="TABLE")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("sticks"),
+    q_max: Annotated[float, typer.Option(help="Largest q in 1/angstrom.")] = 7.0,
+    max_atoms: Annotated[int, typer.Option(help="Leave out larger unit cells.")] = 200,
+    workers: Annotated[int, typer.Option(help="Processes that compute.", min=1)] = 2,
+) -> None:
+    """Compute the powder lines of every structure of a table, once and for all.
 
-    from phasepilot.models.diffraction.cif import Disorder
-    from phasepilot.models.diffraction.table_builder import build_structure_table
+    What an interruption leaves is taken up again. The lines hold for every wavelength.
+    """
+    from phasepilot.models.diffraction.stick_store import build_stick_store
+
+    with reporting_errors(), _bars() as bars:
+        computing = bars.add_task("structures", total=None)
+        store = build_stick_store(
+            table,
+            out,
+            licences=None,
+            q_max_per_angstrom=q_max,
+            max_atoms=max_atoms,
+            n_workers=workers,
+            progress=lambda done, total: bars.update(computing, completed=done, total=total),
+        )
+    n_bytes = sum(file.stat().st_size for file in out.iterdir())
+    console.print(
+        f"wrote {out}: {store.q_per_angstrom.size} lines of {store.n_structures} structures,"
+        f" {n_bytes / 1e6:.0f} MB"
+    )
+
+
+def _bars() -> "Progress":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = [
         TextColumn("{task.description}"),
@@ -66,7 +96,15 @@ def _build(folder: Path, out: Path, licence: str, keep_disordered: bool) -> "Tab
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     ]
-    with Progress(*columns, console=console) as bars:
+    return Progress(*columns, console=console)
+
+
+def _build(folder: Path, out: Path, licence: str, keep_disordered: bool) -> "TableBuild":
+    # spglib and pyarrow take a second to import.
+    from phasepilot.models.diffraction.cif import Disorder
+    from phasepilot.models.diffraction.table_builder import build_structure_table
+
+    with _bars() as bars:
         reading = bars.add_task("CIF files", total=None)
         return build_structure_table(
             folder,

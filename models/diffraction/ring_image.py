@@ -27,7 +27,7 @@ from phasepilot.models.errors import GeometryError
 from phasepilot.models.pattern import two_theta_from_q
 
 # Rings end where their profile has fallen to this part of its height.
-_TAIL_TOLERANCE = 1e-3
+_TAIL_TOLERANCE = 3e-4
 
 
 @dataclass(frozen=True, slots=True)

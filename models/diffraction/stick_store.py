@@ -16,6 +16,7 @@ from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray, IntArr
 from phasepilot.models.diffraction.crystal import Crystal
 from phasepilot.models.diffraction.reflections import Sticks, powder_sticks
 from phasepilot.models.diffraction.structure_table import count_structures, read_structures
+from phasepilot.models.diffraction.symmetry import standard_setting
 from phasepilot.models.errors import CrystalError, StickStoreError
 
 # Lines beyond the strongest few hundred are below the noise of any pattern.
@@ -140,6 +141,11 @@ def build_stick_store(
     if (directory / f"{_ARRAYS[-1]}.npy").exists():
         return open_stick_store(directory)
     n_rows = min(count_structures(structures), max_rows or 2**62)
+    if not n_rows:
+        raise StickStoreError(
+            f"a structure table must have rows, but {structures} has none; build it from a folder"
+            " that holds CIF files."
+        )
     parts = directory / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     (directory / "about.json").write_text(json.dumps(about, indent=1))
@@ -236,6 +242,7 @@ def _usable_entries(
 
 def _entry(crystal: Crystal, q_max_per_angstrom: float, family: str, identifier: str) -> StickStore:
     """Return a store of one structure."""
+    _check_axes(crystal)
     sticks = _visible(powder_sticks(crystal, q_max_per_angstrom, b_square_angstrom=0.0))
     if not sticks.q_per_angstrom.size:
         raise CrystalError(
@@ -255,6 +262,16 @@ def _entry(crystal: Crystal, q_max_per_angstrom: float, family: str, identifier:
         family_hash=np.array([zlib.crc32(family.encode())]),
         identifier=np.array([identifier]),
     )
+
+
+def _check_axes(crystal: Crystal) -> None:
+    # Strain and texture go by the standard axes of the space group; another origin does not matter.
+    standard = standard_setting(crystal.space_group_number)
+    if not np.array_equal(crystal.setting.laue_rotations, standard.laue_rotations):
+        raise CrystalError(
+            f"{crystal.name} must be in the standard setting {standard.symbol}, but is in"
+            f" {crystal.setting.symbol}; convert it with unit_cell.standard_crystal first."
+        )
 
 
 def _visible(sticks: Sticks) -> Sticks:

@@ -8,15 +8,13 @@ from array_api_compat import array_namespace
 from phasepilot.models.arrays import Array
 from phasepilot.models.diffraction.powder.axis import DEGREE
 
-N_NODES = 5
-
 
 def axial_divergence(
     two_theta_deg: Array,
     sample_over_radius: Array,
     slit_over_radius: Array,
     *,
-    n_nodes: int = N_NODES,
+    n_nodes: int = 5,
 ) -> tuple[Array, Array]:
     """Return where axial divergence puts shares of a line, and how large they are.
 

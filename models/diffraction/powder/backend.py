@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import array_api_compat.numpy
 import numpy as np
+from numpy.typing import NDArray
 
 from phasepilot.models.arrays import Array
 from phasepilot.models.errors import ModelsError
@@ -30,6 +31,9 @@ class Backend(Protocol):
 
     def asarray(self, values: Array, *, single: bool = False) -> Array:
         """Return the values here: integers as they are, others in double or `single` precision."""
+
+    def to_numpy(self, values: Array) -> NDArray[Any]:
+        """Return the values in the memory of this process."""
 
     def normal(self, shape: tuple[int, ...]) -> Array:
         """Return standard normal deviates in single precision."""
@@ -65,6 +69,10 @@ class NumpyBackend:
         if array.dtype.kind in "iub":
             return array
         return array.astype(np.float32 if single else np.float64, copy=False)
+
+    def to_numpy(self, values: Array) -> NDArray[Any]:
+        """See `Backend`."""
+        return np.asarray(values)
 
     def normal(self, shape: tuple[int, ...]) -> Array:
         """See `Backend`."""
@@ -132,10 +140,17 @@ class TorchBackend:
         """See `Backend`."""
         import torch
 
+        if isinstance(values, np.ndarray) and not values.flags.writeable:
+            # Torch shares memory and cannot promise to leave it alone.
+            values = values.copy()
         tensor = torch.as_tensor(values, device=self.device)
         if not tensor.is_floating_point():
             return tensor
         return tensor.to(torch.float32 if single else torch.float64)
+
+    def to_numpy(self, values: Array) -> NDArray[Any]:
+        """See `Backend`."""
+        return np.asarray(values.cpu())
 
     def normal(self, shape: tuple[int, ...]) -> "torch.Tensor":
         """See `Backend`."""

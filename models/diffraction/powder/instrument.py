@@ -1,9 +1,11 @@
 """What a diffractometer makes of reflections: angles, geometry factors, widths and asymmetry."""
 
+from dataclasses import replace
 from math import pi
 
 from phasepilot.models.arrays import Array
 from phasepilot.models.diffraction.powder.axial_divergence import (
+    axial_centroid_deg,
     axial_divergence,
     axial_spread_deg,
 )
@@ -25,6 +27,8 @@ from phasepilot.models.diffraction.powder.scattering import Reflections
 MAX_TWO_THETA_DEG = 170.0
 # Where asymmetry reaches less far than this share of the width, a line is taken as symmetric.
 _LEAST_SPREAD_FWHM = 0.2
+# Shares that a line is split into, by how far asymmetry reaches; see `axial_divergence`.
+_NODES_UP_TO_SPREAD = ((1.0, 3), (2.0, 5), (3.0, 7), (4.5, 10), (8.0, 16), (float("inf"), 24))
 
 
 def measured_lines(reflections: Reflections, settings: Settings, backend: Backend) -> Lines:
@@ -96,15 +100,35 @@ def _widths(
 def _with_asymmetry(lines: Lines, divergence: Array, xp: Array) -> tuple[Lines, Array]:
     """Return the lines with those at low angle split into their shares, and the line of each."""
     of_line = divergence[lines.row]
-    spread = axial_spread_deg(lines.two_theta_deg, of_line, of_line)
-    is_split = (of_line > 0) & (spread > _LEAST_SPREAD_FWHM * lines.fwhm_deg)
-    kept, split = xp.nonzero(~is_split)[0], xp.nonzero(is_split)[0]
-    if not split.shape[0]:
-        return lines, xp.arange(lines.row.shape[0], device=lines.row.device)
-    angles, shares = axial_divergence(lines.two_theta_deg[split], of_line[split], of_line[split])
-    parents = xp.concat([kept, xp.repeat(split, angles.shape[1])])
-    whole = lines.chosen(parents)
-    n_kept = kept.shape[0]
-    angle = xp.concat([whole.two_theta_deg[:n_kept], xp.reshape(angles, (-1,))])
-    area = xp.concat([whole.area[:n_kept], whole.area[n_kept:] * xp.reshape(shares, (-1,))])
-    return Lines(whole.row, angle, area, whole.fwhm_deg, whole.lorentz_fraction), parents
+    spread = axial_spread_deg(lines.two_theta_deg, of_line, of_line) / lines.fwhm_deg
+    spread = xp.where(of_line > 0, spread, xp.zeros_like(spread))
+    kept = xp.nonzero(spread <= _LEAST_SPREAD_FWHM)[0]
+    pieces, parents = [_moved(lines.chosen(kept), of_line[kept], xp)], [kept]
+    smallest = _LEAST_SPREAD_FWHM
+    for largest, n_nodes in _NODES_UP_TO_SPREAD:
+        split = xp.nonzero((spread > smallest) & (spread <= largest))[0]
+        smallest = largest
+        if split.shape[0]:
+            pieces.append(_split(lines.chosen(split), of_line[split], n_nodes, xp))
+            parents.append(xp.repeat(split, n_nodes))
+    columns = (xp.concat([getattr(piece, name) for piece in pieces]) for name in Lines.__slots__)
+    return Lines(*columns), xp.concat(parents)
+
+
+def _moved(lines: Lines, divergence: Array, xp: Array) -> Lines:
+    """Return lines that divergence hardly broadens where it has moved their centroids."""
+    shift = axial_centroid_deg(lines.two_theta_deg, divergence, divergence)
+    shift = xp.where(divergence > 0, shift, xp.zeros_like(shift))
+    return replace(lines, two_theta_deg=lines.two_theta_deg + shift)
+
+
+def _split(lines: Lines, divergence: Array, n_nodes: int, xp: Array) -> Lines:
+    """Return the shares of lines that divergence broadens."""
+    angles, shares = axial_divergence(lines.two_theta_deg, divergence, divergence, n_nodes=n_nodes)
+    numbers = xp.arange(lines.row.shape[0], device=lines.row.device)
+    whole = lines.chosen(xp.repeat(numbers, n_nodes))
+    return replace(
+        whole,
+        two_theta_deg=xp.reshape(angles, (-1,)),
+        area=whole.area * xp.reshape(shares, (-1,)),
+    )

@@ -19,6 +19,8 @@ MAX_REACH_FWHM = 60.0
 # Bins are doubled, at most this often, while a line's width stays above so many of them.
 MAX_LEVEL = 5
 BINS_PER_FWHM = 12
+# Refining needs two neighbours at every doubling, which adds up to less than four of the coarsest.
+_MARGIN = 4
 _MAX_TERMS = 2_000_000
 _GAUSS_HEIGHT = 2 * sqrt(log(2) / pi)
 _LORENTZ_HEIGHT = 2 / pi
@@ -73,27 +75,45 @@ def draw_lines(
         0 in bins that the beam does not reach.
     """
     xp = backend.xp
-    # A few bins more, so that the coarsest bins divide the axis.
-    coarsest = 1 << MAX_LEVEL
-    padded = replace(axis, n_bins=-(-axis.n_bins // coarsest) * coarsest)
-    low, high = _bins_in_reach(lines, padded, backend, tail_tolerance)
-    level = xp.where(high > low, _levels(lines, axis, backend), -1)
+    level = _levels(lines, axis, backend)
+    n_levels = 1 + (int(xp.max(level)) if level.shape[0] else 0)
+    wide = _with_margin(axis, n_levels - 1)
+    low, high = _bins_in_reach(lines, wide, backend, tail_tolerance)
+    level = xp.where(high > low, level, -1)
+    edges = wide.edges_two_theta_deg
     areas: Array = None
-    for number in range(int(xp.max(level)) if level.shape[0] else 0, -1, -1):
+    for number in range(n_levels - 1, -1, -1):
         which = xp.nonzero(level == number)[0]
         size = 1 << number
         drawn = _areas(
             lines.chosen(which),
-            padded.edges_two_theta_deg[:, ::size],
+            edges[:, ::size],
             low[which] // size,
             -(-high[which] // size),
             backend,
         )
         areas = drawn if areas is None else drawn + refined(areas)
-    areas = areas[:, : axis.n_bins]
-    widths = padded.widths_deg()[:, : axis.n_bins]
-    areas *= backend.asarray(1 / xp.where(widths > 0, widths, xp.ones_like(widths)), single=True)
-    return areas
+    margin = _MARGIN << (n_levels - 1)
+    span = slice(margin, margin + axis.n_bins)
+    # Refining leaves rounding errors below 0 where tails end.
+    density = xp.clip(areas[:, span], 0.0, None)
+    widths = axis.widths_deg()
+    density *= backend.asarray(1 / xp.where(widths > 0, widths, xp.ones_like(widths)), single=True)
+    return density
+
+
+def _with_margin(axis: Axis, level: int) -> Axis:
+    """Return the axis with some of the coarsest bins more at each end, which refining spoils."""
+    coarsest = 1 << level
+    margin = _MARGIN * coarsest
+    n_bins = -(-axis.n_bins // coarsest) * coarsest + 2 * margin
+    return replace(axis, start=axis.start - margin * axis.step, n_bins=n_bins)
+
+
+def peak_height(lines: Lines) -> Array:
+    """Return the intensity per degree at the centre of each line alone."""
+    eta = lines.lorentz_fraction
+    return lines.area / lines.fwhm_deg * ((1 - eta) * _GAUSS_HEIGHT + eta * _LORENTZ_HEIGHT)
 
 
 def refined(areas: Array) -> Array:
@@ -165,8 +185,7 @@ def _bins_in_reach(
 ) -> tuple[Array, Array]:
     """Return first bin and one past the last bin of each line."""
     xp = backend.xp
-    eta = lines.lorentz_fraction
-    height = lines.area / lines.fwhm_deg * ((1 - eta) * _GAUSS_HEIGHT + eta * _LORENTZ_HEIGHT)
+    eta, height = lines.lorentz_fraction, peak_height(lines)
     highest = backend.row_maximum(height, lines.row, axis.n_patterns)[lines.row]
     relative = height / xp.where(highest > 0, highest, xp.ones_like(highest)) / tail_tolerance
     # Half widths where 1 / (1 + 4 x^2) and exp(-4 ln 2 x^2) have fallen to the tolerance.

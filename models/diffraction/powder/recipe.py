@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import yaml
@@ -13,10 +13,19 @@ from numpy.random import Generator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from phasepilot.models.arrays import FloatArray
+from phasepilot.models.diffraction.cell_materials import CELL_MATERIALS
 from phasepilot.models.diffraction.pattern_augmentation import ThinFilmAugmentation
 from phasepilot.models.diffraction.powder.axis import AxisKind
 from phasepilot.models.diffraction.powder.emission import Emission, emission
-from phasepilot.models.diffraction.powder.quantity import Drawn, Quantity, fixed
+from phasepilot.models.diffraction.powder.quantity import (
+    Drawn,
+    Fraction,
+    NotNegative,
+    Positive,
+    Quantity,
+    fixed,
+    within,
+)
 from phasepilot.models.errors import RecipeError
 
 MAX_CHEBYSHEV_TERMS = 8
@@ -117,54 +126,56 @@ class Variant(_Strict):
 
     weight: float = Field(default=1, gt=0)
     emission: tuple[str, ...] = ()
-    wavelength_angstrom: Drawn | None = None
-    polarised_fraction: Drawn = fixed(0)
+    wavelength_angstrom: Positive | None = None
+    polarised_fraction: Fraction = fixed(0)
     monochromator_two_theta_deg: Drawn = fixed(0)
     isotropic_strain: Drawn = fixed(0)
     anisotropic_strain: Drawn = fixed(0)
-    b_square_angstrom: Drawn = fixed(0)
-    march_dollase_r: Drawn = fixed(1)
-    cosine_texture: Drawn = fixed(0)
-    line_scatter: Drawn = fixed(0)
-    impurity_fraction: Drawn = fixed(0)
+    b_square_angstrom: NotNegative = fixed(0)
+    march_dollase_r: Positive = fixed(1)
+    cosine_texture: Fraction = fixed(0)
+    line_scatter: NotNegative = fixed(0)
+    impurity_fraction: Fraction = fixed(0)
     caglioti_u: Drawn = fixed(0)
     caglioti_v: Drawn = fixed(0)
     caglioti_w: Drawn = fixed(0)
-    lorentz_fwhm_deg: Drawn = fixed(0)
-    crystallite_size_nm: Drawn = _UNLIMITED
+    lorentz_fwhm_deg: NotNegative = fixed(0)
+    crystallite_size_nm: Positive = _UNLIMITED
     size_profile: Literal["lorentz", "gauss"] = "lorentz"
-    microstrain: Drawn = fixed(0)
-    axial_divergence: Drawn = fixed(0)
+    microstrain: NotNegative = fixed(0)
+    axial_divergence: NotNegative = fixed(0)
     zero_shift_deg: Drawn = fixed(0)
     displacement_over_radius: Drawn = fixed(0)
-    background_flat: Drawn = fixed(0)
+    background_flat: NotNegative = fixed(0)
     background_chebyshev: Drawn = fixed(0)
-    background_terms: Drawn = fixed(4)
-    air_scatter: Drawn = fixed(0)
-    air_scatter_decay_deg: Drawn = fixed(10)
-    hump: Drawn = fixed(0)
+    background_terms: Annotated[Drawn, within(1, MAX_CHEBYSHEV_TERMS)] = fixed(4)
+    air_scatter: NotNegative = fixed(0)
+    air_scatter_decay_deg: Positive = fixed(10)
+    hump: NotNegative = fixed(0)
     hump_q_per_angstrom: Drawn = fixed(1.6)
-    hump_width_per_angstrom: Drawn = fixed(0.4)
-    gasket: Drawn = fixed(0)
-    gasket_material: Drawn = fixed(1)
-    diamond_spots: Drawn = fixed(0)
-    spot_height: Drawn = fixed(1)
-    peak_counts: Drawn = _UNLIMITED
-    uniform_noise_from: Drawn = fixed(0)
-    uniform_noise_to: Drawn = fixed(0)
-    bounded_noise: Drawn = fixed(0)
-    gaussian_noise: Drawn = fixed(0)
-    dead_fraction: Drawn = fixed(0)
-    hot_fraction: Drawn = fixed(0)
-    saturation_counts: Drawn = _UNLIMITED
-    crop_start: Drawn = fixed(0)
-    crop_stop: Drawn = fixed(1)
-    coarsening: Drawn = fixed(1)
+    hump_width_per_angstrom: Positive = fixed(0.4)
+    gasket: NotNegative = fixed(0)
+    gasket_material: Annotated[Drawn, within(0, len(CELL_MATERIALS) - 1)] = fixed(1)
+    diamond_spots: NotNegative = fixed(0)
+    spot_height: NotNegative = fixed(1)
+    peak_counts: Positive = _UNLIMITED
+    uniform_noise_from: NotNegative = fixed(0)
+    uniform_noise_to: NotNegative = fixed(0)
+    bounded_noise: NotNegative = fixed(0)
+    gaussian_noise: NotNegative = fixed(0)
+    dead_fraction: Fraction = fixed(0)
+    hot_fraction: Fraction = fixed(0)
+    saturation_counts: Positive = _UNLIMITED
+    crop_start: Fraction = fixed(0)
+    crop_stop: Annotated[Drawn, within(0.01, 1)] = fixed(1)
+    coarsening: Annotated[Drawn, within(1)] = fixed(1)
 
     @model_validator(mode="after")
     def _check_beam(self) -> Self:
         if bool(self.emission) == (self.wavelength_angstrom is not None):
             raise ValueError("give either emission or wavelength_angstrom")
+        for name in self.emission:
+            emission(name)
         return self
 
     def draw(self, n: int, rng: Generator) -> dict[str, FloatArray]:
@@ -260,17 +271,18 @@ class Recipe(_Strict):
 
 
 def _written(part: BaseModel) -> dict[str, Any]:
-    values = {name: getattr(part, name) for name in part.model_fields_set}
-    return {
-        name: value.written()
-        if isinstance(value, Quantity)
-        else list(value)
-        if isinstance(value, tuple)
-        else str(value)
-        if isinstance(value, AxisKind)
-        else value
-        for name, value in values.items()
-    }
+    """Return what was set of a part, in the order of its fields."""
+    content: dict[str, Any] = {}
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        if name not in part.model_fields_set or value is None or value == ():
+            continue
+        if isinstance(value, Quantity):
+            value = value.written()
+        elif isinstance(value, AxisKind):
+            value = value.value
+        content[name] = list(value) if isinstance(value, tuple) else value
+    return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +333,17 @@ def named_recipe(name: str) -> Recipe:
     RecipeError
         If there is none.
     """
+    return _read(name, recipe_text(name))
+
+
+def recipe_text(name: str) -> str:
+    """Return the shipped recipe of that name as its file has it.
+
+    Raises
+    ------
+    RecipeError
+        If there is none.
+    """
     if name not in recipe_names():
         near = difflib.get_close_matches(name, recipe_names(), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -328,7 +351,7 @@ def named_recipe(name: str) -> Recipe:
             f"a recipe must be one of {', '.join(recipe_names())}, but is {name!r};"
             f" or give the path of a YAML file.{hint}"
         )
-    return _read(name, (_FOLDER / f"{name}.yaml").read_text())
+    return (_FOLDER / f"{name}.yaml").read_text()
 
 
 def read_recipe(path: Path) -> Recipe:

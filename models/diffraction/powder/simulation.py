@@ -20,7 +20,7 @@ from phasepilot.models.diffraction.powder.background import (
     chebyshev_background,
 )
 from phasepilot.models.diffraction.powder.instrument import measured_lines
-from phasepilot.models.diffraction.powder.line_drawing import Lines, draw_lines
+from phasepilot.models.diffraction.powder.line_drawing import Lines, draw_lines, peak_height
 from phasepilot.models.diffraction.powder.measurement import (
     coarsened,
     counted,
@@ -38,6 +38,8 @@ _CELL_Q_MAX = 14.0
 # A reflection of one crystal is as sharp as the instrument: against the powder's width.
 _SPOT_WIDTH = 0.5
 _OVERFLOW = 1e6
+# What is drawn from the seed of the settings; each from a stream of its own.
+_SPOTS, _THIN_FILM = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,15 @@ class SimulatedPatterns:
         interpolated in `intensity`.
     is_covered : array of bool, shape (n_patterns, n_bins)
         Bins within the measured range, dead ones left out.
+    shows_lines : array of bool, shape (n_patterns,)
+        Whether the axis holds any line, before cropping.
     """
 
     axis: Axis
     intensity: Array
     is_measured: Array
     is_covered: Array
+    shows_lines: Array
 
 
 class PatternSimulator:
@@ -94,25 +99,56 @@ class PatternSimulator:
         PatternError
             If the range of the axis is empty, or no line of a structure falls into it.
         """
+        patterns = self.simulate_unchecked(structures, settings, impurities)
+        if not bool(self.backend.xp.all(patterns.shows_lines)):
+            raise self._no_lines(patterns, structures)
+        return patterns
+
+    def simulate_unchecked(
+        self, structures: IntArray, settings: Settings, impurities: IntArray | None = None
+    ) -> SimulatedPatterns:
+        """Return the same, but patterns that miss every line as their background.
+
+        In millions of random ranges some do, and that should not end a training run.
+        """
         axis = self._axis(settings)
-        expected = self._expected(axis, structures, settings, impurities)
-        return self._measured(axis, expected, settings)
+        expected, shows_lines = self._expected(axis, structures, settings, impurities)
+        return self._measured(axis, expected, shows_lines, settings)
+
+    def _no_lines(self, patterns: SimulatedPatterns, structures: IntArray) -> PatternError:
+        number = int(self.backend.to_numpy(patterns.shows_lines).argmin())
+        name = self.store.identifier[structures[number]]
+        edges = self.backend.to_numpy(patterns.axis.edges()[number])
+        return PatternError(
+            f"a pattern must show at least one line, but {name} has none from {edges[0]:g} to"
+            f" {edges[-1]:g} ({patterns.axis.kind.value}); extend the range or change the"
+            " wavelength."
+        )
 
     def _axis(self, settings: Settings) -> Axis:
         """Return the axis of each pattern in its own unit."""
         recipe = settings.recipe.axis
         wavelength = settings["wavelengths_angstrom"][:, :1]
         low, high = settings.axis_start, settings.axis_stop
-        if recipe.unit == "q_per_angstrom" and recipe.kind is AxisKind.TWO_THETA:
-            low, high = (_two_theta_deg(edge, wavelength) for edge in (low, high))
-        elif recipe.unit == "two_theta_deg" and recipe.kind is not AxisKind.TWO_THETA:
-            low, high = (4 * pi / wavelength * np.sin(edge * DEGREE / 2) for edge in (low, high))
-        if recipe.kind is AxisKind.LOG_Q:
-            low, high = np.log(low), np.log(high)
-        if not (np.isfinite(low) & np.isfinite(high) & (high > low)).all():
+        to_q = recipe.unit == "two_theta_deg" and recipe.kind is not AxisKind.TWO_THETA
+        # Whatever cannot be converted becomes not a number, and is told below.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if recipe.unit == "q_per_angstrom" and recipe.kind is AxisKind.TWO_THETA:
+                low, high = (_two_theta_deg(edge, wavelength) for edge in (low, high))
+            elif to_q:
+                low, high = (
+                    4 * pi / wavelength * np.sin(edge * DEGREE / 2) for edge in (low, high)
+                )
+            if recipe.kind is AxisKind.LOG_Q:
+                low, high = np.log(low), np.log(high)
+        is_wrong = ~(np.isfinite(low) & np.isfinite(high) & (high > low))
+        if is_wrong.any():
+            row = int(is_wrong[:, 0].argmax())
             raise PatternError(
                 f"the axis must run upwards and within reach of the beam, but goes from"
-                f" {low.min():g} to {high.max():g}; change the start, the stop or the wavelength."
+                f" {settings.axis_start[row, 0]:g} to {settings.axis_stop[row, 0]:g}"
+                f" ({recipe.unit}) at a wavelength of {wavelength[row, 0]:g} angstrom; change the"
+                " start, the stop or the wavelength."
             )
         start, step, wavelength = (
             self.backend.asarray(values)
@@ -122,27 +158,19 @@ class PatternSimulator:
 
     def _expected(
         self, axis: Axis, structures: IntArray, settings: Settings, impurities: IntArray | None
-    ) -> Array:
-        """Return the mean intensity, its highest bin 1."""
-        backend, xp = self.backend, self.backend.xp
-        lines = self._lines(structures, settings, impurities)
-        drawn = draw_lines(lines, axis, backend)
+    ) -> tuple[Array, Array]:
+        """Return the mean intensity, its highest bin 1, and which patterns show a line."""
+        xp = self.backend.xp
+        lines = self._lines(axis, structures, settings, impurities)
+        drawn = draw_lines(lines, axis, self.backend)
         highest = xp.max(drawn, axis=1, keepdims=True)
-        if not bool(xp.all(highest > 0)):
-            number = int(xp.argmin(highest[:, 0]))
-            name = self.store.identifier[structures[number]]
-            low, high = float(axis.start[number, 0]), float(axis.edges()[number, -1])
-            raise PatternError(
-                f"a pattern must show at least one line, but {name} has none from {low:g} to"
-                f" {high:g} ({axis.kind.value}); extend the range or change the wavelength."
-            )
-        drawn /= highest
+        drawn /= xp.where(highest > 0, highest, xp.ones_like(highest))
         self._add_background(drawn, axis, settings)
-        drawn /= xp.max(drawn, axis=1, keepdims=True)
-        return drawn
+        drawn /= xp.clip(xp.max(drawn, axis=1, keepdims=True), 1e-30, None)
+        return drawn, highest[:, 0] > 0
 
     def _lines(
-        self, structures: IntArray, settings: Settings, impurities: IntArray | None
+        self, axis: Axis, structures: IntArray, settings: Settings, impurities: IntArray | None
     ) -> Lines:
         """Return all lines: of the sample, of a second phase, of gasket and anvils."""
         backend, xp = self.backend, self.backend.xp
@@ -153,51 +181,50 @@ class PatternSimulator:
         if share.any() and impurities is not None:
             parts.append(self._library.reflections(impurities, share, settings))
         lines = [measured_lines(part, settings, backend) for part in parts]
-        strongest = backend.row_maximum(
-            xp.concat([part.area for part in lines]),
-            xp.concat([part.row for part in lines]),
-            settings.n_patterns,
-        )
+        sample = _joined(lines, xp)
+        highest = self._highest(sample, axis)
         if settings.is_used("gasket"):
-            lines.append(self._gasket_lines(settings, strongest))
+            lines.append(self._gasket_lines(axis, settings, highest))
         if settings.is_used("diamond_spots"):
-            lines.append(self._spots(settings, strongest))
-        return Lines(
-            *(xp.concat([getattr(part, name) for part in lines]) for name in Lines.__slots__)
-        )
+            lines.append(self._spots(settings, highest))
+        return _joined(lines, xp)
 
-    def _gasket_lines(self, settings: Settings, strongest: Array) -> Lines:
-        """Return lines of the gasket, its strongest as high as the settings say."""
-        backend = self.backend
+    def _highest(self, lines: Lines, axis: Axis) -> Array:
+        """Return the height of the highest line on each axis, shape (n_patterns,)."""
+        place = axis.bins_of(lines.two_theta_deg, lines.row)
+        on_axis = (place >= 0) & (place < axis.n_bins)
+        height = peak_height(lines) * on_axis
+        return self.backend.row_maximum(height, lines.row, axis.n_patterns)
+
+    def _gasket_lines(self, axis: Axis, settings: Settings, highest: Array) -> Lines:
+        """Return lines of the gasket, its highest as high as the settings say."""
+        backend, xp = self.backend, self.backend.xp
         height = settings["gasket"][:, 0]
         material = settings["gasket_material"][:, 0].astype(np.int64)
         reflections = self._cell.reflections(material, (height > 0).astype(np.float64), settings)
         lines = measured_lines(reflections, settings, backend)
-        own = backend.row_maximum(lines.area, lines.row, settings.n_patterns)
-        factor = backend.asarray(height) * strongest / backend.xp.clip(own, 1e-300, None)
+        own = self._highest(lines, axis)
+        factor = backend.asarray(height) * highest / xp.where(own > 0, own, xp.inf)
         return lines.with_area(lines.area * factor[lines.row])
 
-    def _spots(self, settings: Settings, strongest: Array) -> Lines:
-        """Return reflections of the anvils: few, sharp, and of any strength."""
+    def _spots(self, settings: Settings, highest: Array) -> Lines:
+        """Return reflections of the anvils: few, sharp, and of any height."""
         backend, xp = self.backend, self.backend.xp
         diamond_q = _diamond_q()
         number = settings["diamond_spots"][:, 0].astype(np.int64)
         row = np.repeat(np.arange(settings.n_patterns), number)
         # Which of its reflections a crystal shows depends on how it lies.
-        which = np.asarray(backend.uniform((row.size,)).tolist()) * diamond_q.size
-        q = diamond_q[which.astype(np.int64)]
+        q = np.random.default_rng([settings.seed, _SPOTS]).choice(diamond_q, row.size)
         angle = _two_theta_deg(q[:, None], settings["wavelengths_angstrom"][row, :1])[:, 0]
         seen = np.isfinite(angle)
         row, angle = row[seen], angle[seen]
-        widths = np.sqrt(np.maximum(settings["caglioti_w"][row, 0], 1e-4)) * _SPOT_WIDTH
-        area = backend.asarray(settings["spot_height"][row, 0]) * strongest[backend.asarray(row)]
-        return Lines(
-            backend.asarray(row),
-            backend.asarray(angle),
-            area * _SPOT_WIDTH,
-            backend.asarray(widths),
-            xp.zeros_like(area),
+        width = np.sqrt(np.maximum(settings["caglioti_w"][row, 0], 1e-4)) * _SPOT_WIDTH
+        rows, widths = backend.asarray(row), backend.asarray(width)
+        spots = Lines(
+            rows, backend.asarray(angle), xp.ones_like(widths), widths, xp.zeros_like(widths)
         )
+        height = backend.asarray(settings["spot_height"][row, 0]) * highest[rows]
+        return spots.with_area(height / peak_height(spots))
 
     def _add_background(self, lines: Array, axis: Axis, settings: Settings) -> None:
         """Put lines of height 1 onto the backgrounds of the settings, in place."""
@@ -227,7 +254,9 @@ class PatternSimulator:
         edges = self._single(axis.edges_two_theta_deg[rows])
         return (edges[:, 1:] + edges[:, :-1]) / 2
 
-    def _measured(self, axis: Axis, expected: Array, settings: Settings) -> SimulatedPatterns:
+    def _measured(
+        self, axis: Axis, expected: Array, shows_lines: Array, settings: Settings
+    ) -> SimulatedPatterns:
         """Return what the detector writes down of the mean intensities."""
         backend, xp = self.backend, self.backend.xp
         intensity = counted(expected, self._single(settings["peak_counts"]), backend)
@@ -241,7 +270,9 @@ class PatternSimulator:
         first, last = (self._single(settings[name]) for name in ("crop_start", "crop_stop"))
         is_covered = cropped(axis.n_bins, first, last)
         if settings.is_used("dead_fraction"):
-            dead = faulty_bins(shape, self._single(settings["dead_fraction"]), backend)
+            # A coarse scan moves one detector from point to point, which is not dead at some.
+            fraction = settings["dead_fraction"] * (settings["coarsening"] == 1)
+            dead = faulty_bins(shape, self._single(fraction), backend)
             is_covered = is_covered & ~dead
         is_measured = is_covered
         if settings.is_used("coarsening", 1.0):
@@ -249,7 +280,8 @@ class PatternSimulator:
             intensity, is_point = coarsened(intensity, factor)
             is_measured = is_covered & is_point
         intensity = xp.where(is_covered, intensity, xp.zeros_like(intensity))
-        return SimulatedPatterns(axis, self._scaled(intensity, settings), is_measured, is_covered)
+        scaled = self._scaled(intensity, settings)
+        return SimulatedPatterns(axis, scaled, is_measured, is_covered, shows_lines)
 
     def _with_papers_noise(self, intensity: Array, settings: Settings) -> Array:
         """Return the intensity with the noises that papers define by its maximum."""
@@ -284,15 +316,20 @@ class PatternSimulator:
         """Return the patterns after a paper's changes to finished patterns, made in numpy."""
         step_deg = float((settings.axis_stop - settings.axis_start)[0, 0]) / intensity.shape[1]
         changed = augment_thin_film(
-            np.asarray(intensity.tolist()),
+            self.backend.to_numpy(intensity).astype(np.float64),
             step_deg=step_deg,
             augmentation=augmentation,
-            rng=np.random.default_rng(settings.seed),
+            rng=np.random.default_rng([settings.seed, _THIN_FILM]),
         )
         return self._single(changed)
 
     def _single(self, values: Array) -> Array:
         return self.backend.asarray(values, single=True)
+
+
+def _joined(lines: list[Lines], xp: Array) -> Lines:
+    columns = (xp.concat([getattr(part, name) for part in lines]) for name in Lines.__slots__)
+    return Lines(*columns)
 
 
 @cache

@@ -9,7 +9,7 @@ COMMANDS = sorted(command.callback.__name__ for command in app.registered_comman
 
 
 def test_there_is_a_command_for_each_job() -> None:
-    assert COMMANDS == ["classify", "demo", "replay", "train", "upload"]
+    assert COMMANDS == ["classify", "demo", "recipes", "replay", "simulate", "train", "upload"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

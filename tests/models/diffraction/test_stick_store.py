@@ -190,7 +190,7 @@ def test_a_store_built_before_is_opened_and_not_built_again(copy, store):
 
 
 @pytest.mark.parametrize("n_left", [0, 4])
-def test_building_goes_on_where_it_was_interrupted(copy, store, monkeypatch, n_left):
+def test_building_goes_on_where_it_was_interrupted(copy, store, n_left):
     """Killed while the parts were joined: parts and the first arrays lie there."""
     parts = copy / "parts"
     parts.mkdir()
@@ -227,9 +227,8 @@ def test_a_store_of_another_configuration_is_refused(copy):
         build_stick_store(table_of(copy), copy, **{**OPTIONS, **changes})
     with pytest.raises(StickStoreError, match="differs in q_max_per_angstrom"):
         build_stick_store(table_of(copy), copy, **{**OPTIONS, "q_max_per_angstrom": 7.0})
+    other = Path(shutil.copy(table_of(copy), copy.parent / "others.parquet"))
     with pytest.raises(StickStoreError, match="differs in structures"):
-        other = copy.parent / "others.parquet"
-        shutil.copy(table_of(copy), other)
         build_stick_store(other, copy, **OPTIONS)
     with pytest.raises(StickStoreError, match="differs in max_rows"):
         build_stick_store(table_of(copy), copy, **OPTIONS, max_rows=3)
@@ -265,26 +264,17 @@ def test_building_from_a_file_that_is_no_table_says_so(tmp_path):
         build_stick_store(path, tmp_path / "sticks", **OPTIONS, n_workers=1)
 
 
-def test_several_parts_are_joined_in_the_order_of_the_table(tmp_path):
-    # Parts have 4,000 rows each; most of these are left out because of their licence.
-    n_rows = module._ROWS_PER_PART + 3
-    rows = [{**NACL, "licence": "none"} for _ in range(n_rows)]
-    kept = [0, 1, module._ROWS_PER_PART - 1, module._ROWS_PER_PART, n_rows - 1]
-    for number, at in enumerate(kept):
-        rows[at] = {**STRUCTURES[number], "id": f"row-{at}"}
-    table = write_table(tmp_path / "structures.parquet", tuple(rows))
+def test_parts_are_joined_in_the_order_of_the_table(copy, store, monkeypatch):
+    monkeypatch.setattr(module, "_ROWS_PER_PART", 5)
     progress: list[int] = []
     built = build_stick_store(
-        table, tmp_path / "sticks", **OPTIONS, progress=lambda done, _: progress.append(done)
+        table_of(copy),
+        copy.parent / "in parts",
+        **OPTIONS,
+        progress=lambda done, _: progress.append(done),
     )
-    assert built.identifier.tolist() == [f"row-{at}" for at in kept]
-    expected = stick_store(
-        [row.crystal for row in read_structures(table) if row.licence != "none"], 6.8
-    )
-    np.testing.assert_array_equal(built.q_per_angstrom, expected.q_per_angstrom)
-    np.testing.assert_array_equal(built.offsets, expected.offsets)
-    assert progress[0] == 0
-    assert progress[-1] == n_rows
+    assert_same(built, store)
+    assert progress == [0, 5, 10, 15, 16]
 
 
 def test_a_table_of_which_nothing_is_left_makes_an_empty_store(tmp_path):
@@ -292,3 +282,28 @@ def test_a_table_of_which_nothing_is_left_makes_an_empty_store(tmp_path):
     built = build_stick_store(table, tmp_path / "sticks", **OPTIONS, n_workers=1)
     assert built.n_structures == 0
     assert built.offsets.tolist() == [0]
+
+
+def test_an_empty_table_is_refused(tmp_path):
+    import pyarrow.parquet
+
+    table = write_table(tmp_path / "structures.parquet", STRUCTURES[:1])
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(table).slice(0, 0), table)
+    with pytest.raises(StickStoreError, match="must have rows"):
+        build_stick_store(
+            table, tmp_path / "sticks", licences=None, q_max_per_angstrom=6.0, max_atoms=10
+        )
+
+
+@pytest.mark.parametrize(
+    ("space_group", "cell"),
+    [
+        ("P 1 1 2/m", (4.0, 5.0, 6.0, 90.0, 90.0, 100.0)),
+        ("R -3 m:R", (5.0, 5.0, 5.0, 70.0, 70.0, 70.0)),
+    ],
+)
+def test_crystals_with_other_axes_than_the_standard_setting_s_are_refused(space_group, cell):
+    # Strain and texture go by the standard axes: they would split families here.
+    crystal = crystal_from_sites("odd", space_group, cell, [("Si", (0.0, 0.0, 0.0))])
+    with pytest.raises(CrystalError, match="odd must be in the standard setting"):
+        stick_store([crystal], 6.0)
