@@ -34,13 +34,11 @@ from reference_lines import (
     B_SQUARE_ANGSTROM,
     MAX_TWO_THETA_DEG,
     Q_MAX,
-    Deviations,
-    deviations,
-    gemmi_lines,
-    our_lines,
-    our_lines_with_pymatgen_form_factors,
+    SYSTEMS,
+    Comparison,
+    compare,
+    correctness_table,
     pymatgen_calculator,
-    pymatgen_lines,
     pymatgen_structure,
 )
 from rich.console import Console
@@ -57,10 +55,6 @@ from phasepilot.models.diffraction.stick_store import build_stick_store, open_st
 from phasepilot.models.diffraction.structure_table import read_structures
 from phasepilot.models.diffraction.symmetry import standard_setting
 
-SYSTEMS = [
-    *("triclinic", "monoclinic", "orthorhombic"),
-    *("tetragonal", "trigonal", "hexagonal", "cubic"),
-]
 MAX_ATOMS = 200
 # The last bin of the recipe, with room for strain.
 STORE_Q_MAX = 7.0
@@ -70,18 +64,6 @@ N_BINS = 8192
 GAUSSIAN_FWHM_DEG = 0.1
 N_TENTHS = 10
 BATCH, GPU_BATCH = 128, 2048
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Lines of one crystal against the others', and the seconds that they took us and pymatgen."""
-
-    crystal_system: str
-    to_pymatgen: Deviations
-    to_gemmi: Deviations
-    by_form_factors: Deviations
-    our_s: float
-    pymatgen_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,59 +90,6 @@ def write_sample(table: Path, sample: Path, n_per_system: int, seed: int) -> Non
 
 def _system_of(space_group_number: int) -> int:
     return SYSTEMS.index(standard_setting(space_group_number).crystal_system)
-
-
-def compare(crystal: Crystal) -> Comparison:
-    """Return how far our lines are from those of the others."""
-    structure = pymatgen_structure(crystal)
-    started = time.perf_counter()
-    theirs = pymatgen_lines(structure)
-    pymatgen_s = time.perf_counter() - started
-    ours_with_theirs = our_lines_with_pymatgen_form_factors(crystal)
-    fresh = replace(crystal)  # nothing cached
-    started = time.perf_counter()
-    ours = our_lines(fresh)
-    our_s = time.perf_counter() - started
-    return Comparison(
-        crystal.crystal_system,
-        to_pymatgen=deviations(ours_with_theirs, theirs),
-        to_gemmi=deviations(ours, gemmi_lines(crystal)),
-        by_form_factors=deviations(ours, theirs),
-        our_s=our_s,
-        pymatgen_s=pymatgen_s,
-    )
-
-
-def correctness_table(comparisons: list[Comparison]) -> Table:
-    """Return the largest deviations and their 99th percentiles, a row a crystal system."""
-    table = Table(title="Lines against pymatgen and gemmi: largest deviation, 99th percentile")
-    for heading in (
-        *("crystal system", "structures", "lines", "position, degree", "intensity, %"),
-        *("to gemmi, %", "by form factors, %", "times faster"),
-    ):
-        table.add_column(heading, justify="left" if heading == "crystal system" else "right")
-    for system in [*SYSTEMS, "all"]:
-        chosen = [one for one in comparisons if system in (one.crystal_system, "all")]
-        our_s, pymatgen_s = np.sum([(one.our_s, one.pymatgen_s) for one in chosen], axis=0)
-        positions = [
-            one.position_deg for both in chosen for one in (both.to_pymatgen, both.to_gemmi)
-        ]
-        table.add_row(
-            system,
-            f"{len(chosen)}",
-            f"{sum(one.to_pymatgen.intensity.size for one in chosen):,}",
-            f"{np.concatenate(positions).max():.0e}",
-            _percent([one.to_pymatgen for one in chosen]),
-            _percent([one.to_gemmi for one in chosen]),
-            _percent([one.by_form_factors for one in chosen]),
-            f"{pymatgen_s / our_s:.0f}",
-        )
-    return table
-
-
-def _percent(several: list[Deviations]) -> str:
-    percent = 100 * np.concatenate([one.intensity for one in several])
-    return f"{percent.max():.2g}, {np.quantile(percent, 0.99):.1g}"
 
 
 def rates_of_lines(crystals: list[Crystal], n_repeats: int) -> FloatArray:

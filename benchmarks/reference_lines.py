@@ -5,7 +5,8 @@ and the same isotropic displacement parameter. pymatgen has form factors of its 
 form than those of International Tables; ours can be computed with either.
 """
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 import gemmi
@@ -13,6 +14,7 @@ import numpy as np
 from pymatgen.analysis.diffraction.xrd import ATOMIC_SCATTERING_PARAMS, XRDCalculator
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
+from rich.table import Table
 
 from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.diffraction import reflections
@@ -28,6 +30,10 @@ Q_MAX = 4 * np.pi * np.sin(np.radians(MAX_TWO_THETA_DEG / 2)) / WAVELENGTH_ANGST
 SAME_LINE_DEG = 1e-4
 # Positions are compared of lines above this share of the strongest; pymatgen drops those below.
 SEEN = 1e-5
+SYSTEMS = [
+    *("triclinic", "monoclinic", "orthorhombic"),
+    *("tetragonal", "trigonal", "hexagonal", "cubic"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,71 @@ class Deviations:
 
     intensity: FloatArray
     position_deg: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Lines of one crystal against the others', and the seconds that they took us and pymatgen."""
+
+    crystal_system: str
+    to_pymatgen: Deviations
+    to_gemmi: Deviations
+    by_form_factors: Deviations
+    our_s: float
+    pymatgen_s: float
+
+
+def compare(crystal: Crystal) -> Comparison:
+    """Return how far our lines are from those of the others."""
+    structure = pymatgen_structure(crystal)
+    started = time.perf_counter()
+    theirs = pymatgen_lines(structure)
+    pymatgen_s = time.perf_counter() - started
+    ours_with_theirs = our_lines_with_pymatgen_form_factors(crystal)
+    fresh = replace(crystal)  # nothing cached
+    started = time.perf_counter()
+    ours = our_lines(fresh)
+    our_s = time.perf_counter() - started
+    return Comparison(
+        crystal.crystal_system,
+        to_pymatgen=deviations(ours_with_theirs, theirs),
+        to_gemmi=deviations(ours, gemmi_lines(crystal)),
+        by_form_factors=deviations(ours, theirs),
+        our_s=our_s,
+        pymatgen_s=pymatgen_s,
+    )
+
+
+def correctness_table(comparisons: list[Comparison]) -> Table:
+    """Return the largest deviations and their 99th percentiles, a row a crystal system."""
+    table = Table(title="Lines against pymatgen and gemmi: largest deviation, 99th percentile")
+    for heading in (
+        *("crystal system", "structures", "lines", "position, degree", "intensity, %"),
+        *("to gemmi, %", "by form factors, %", "times faster"),
+    ):
+        table.add_column(heading, justify="left" if heading == "crystal system" else "right")
+    for system in [*SYSTEMS, "all"]:
+        chosen = [one for one in comparisons if system in (one.crystal_system, "all")]
+        our_s, pymatgen_s = np.sum([(one.our_s, one.pymatgen_s) for one in chosen], axis=0)
+        positions = [
+            one.position_deg for both in chosen for one in (both.to_pymatgen, both.to_gemmi)
+        ]
+        table.add_row(
+            system,
+            f"{len(chosen)}",
+            f"{sum(one.to_pymatgen.intensity.size for one in chosen):,}",
+            f"{np.concatenate(positions).max():.0e}",
+            _percent([one.to_pymatgen for one in chosen]),
+            _percent([one.to_gemmi for one in chosen]),
+            _percent([one.by_form_factors for one in chosen]),
+            f"{pymatgen_s / our_s:.0f}",
+        )
+    return table
+
+
+def _percent(several: list[Deviations]) -> str:
+    percent = 100 * np.concatenate([one.intensity for one in several])
+    return f"{percent.max():.2g}, {np.quantile(percent, 0.99):.1g}"
 
 
 def deviations(ours: AngleLines, theirs: AngleLines) -> Deviations:

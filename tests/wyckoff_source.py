@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import gemmi
@@ -42,7 +42,9 @@ GENERIC = np.array([0.1234, 0.3217, 0.7131])
 
 def positions_of_pyxtal() -> dict[int, list[str]]:
     """One representative of each Wyckoff position of each group, a first, in our settings."""
-    text = files("pyxtal").joinpath("database", "wyckoff_list.csv").read_text()
+    # Found without being imported, which takes seconds.
+    (folder,) = find_spec("pyxtal").submodule_search_locations
+    text = Path(folder, "database", "wyckoff_list.csv").read_text()
     rows = list(csv.reader(text.splitlines()))[2:]
     return {
         number: [_in_our_setting(number, orbit[0]) for orbit in reversed(ast.literal_eval(row[1]))]

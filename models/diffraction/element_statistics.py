@@ -33,7 +33,7 @@ _TABLE = """
 
 def common_elements() -> IntArray:
     """Return the atomic numbers of the elements in the table, rising, shape (n_elements,)."""
-    return _columns()[0].astype(np.int64)
+    return np.asarray(_columns()[0], dtype=np.int64)
 
 
 def element_shares() -> FloatArray:
@@ -41,7 +41,7 @@ def element_shares() -> FloatArray:
 
     They add up to more than 1, because a structure holds several.
     """
-    return _columns()[2] / 1000
+    return np.asarray(_columns()[2] / 1000)
 
 
 def atomic_volumes(atomic_numbers: IntArray) -> FloatArray:

@@ -19,10 +19,12 @@ from phasepilot.models.diffraction.structure_table import count_structures, read
 from phasepilot.models.diffraction.symmetry import standard_setting
 from phasepilot.models.errors import CrystalError, StickStoreError
 
-# Lines beyond the strongest few hundred are below the noise of any pattern.
-MAX_LINES = 300
-# Of the highest line of the structure, with 1 / q^2 for the Lorentz factor.
-LOWEST_HEIGHT = 1e-4
+# What is kept of a structure: lines of at least this height against its highest, with 1 / q^2 for
+# the Lorentz factor, and no more than so many. In 200 random structures of a table of inorganic
+# crystals that leaves out 0.04 % of the intensity up to q = 7 in the median, and more than 1.1 % in
+# one of ten: large cells of low symmetry, whose weak lines run into each other.
+LOWEST_HEIGHT = 3e-4
+MAX_LINES = 1000
 _ROWS_PER_PART = 4000
 _ARRAYS = (
     *("q_per_angstrom", "strength", "hkl", "multiplicity"),

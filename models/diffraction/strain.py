@@ -159,9 +159,9 @@ def _check_free(crystal: Crystal, changes: Mapping[str, float], names: tuple[str
     tied = sorted(set(changes) - set(free))
     if tied:
         raise CrystalError(
-            f"of {', '.join(names)}, {', '.join(free) or 'none'} can change in"
-            f" {crystal.setting.symbol}, but a change of {tied[0]!r} is asked of {crystal.name};"
-            " name only free cell parameters: the others follow by symmetry."
+            f"of {', '.join(names)} only {', '.join(free) or 'none'} is free in"
+            f" {crystal.setting.symbol}, but {crystal.name} is to change {tied[0]!r}; name free"
+            " cell parameters only, and those that symmetry ties to them follow."
         )
 
 

@@ -5,64 +5,33 @@ and for any prototype), some atoms of a cell at random (`randomly_substituted`),
 an element everywhere (`solid_solution`).
 """
 
-import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import gemmi
 import numpy as np
 
-from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.diffraction.crystal import Crystal
-from phasepilot.models.diffraction.element_statistics import atomic_volumes
-from phasepilot.models.diffraction.formula import reduced_formula
+from phasepilot.models.diffraction.formula import atomic_number, reduced_formula
+from phasepilot.models.diffraction.oxidation_states import (
+    OXIDATION_STATE_GROUPS,
+    AbX3,
+    abx3_of,
+    neutral_oxidation_states,
+    volume_ratio,
+)
 from phasepilot.models.diffraction.supercell import supercell
 from phasepilot.models.errors import CrystalError
 
-# Elements by oxidation state: of those that pymatgen lists for the element because one in a hundred
-# of its entries in the ICSD has it, the usual ones of anions and of cations. State 0 is for metals
-# and metalloids in alloys. The list of the B-VGGNet paper is in neither its text nor its code.
-OXIDATION_STATE_GROUPS: Mapping[int, tuple[str, ...]] = {
-    state: tuple(symbols.split())
-    for state, symbols in {
-        -3: "N P As Sb",
-        -2: "O S Se Te",
-        -1: "F Cl Br I",
-        0: "Li Be Na Mg Al Si K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge Rb Sr Y Zr Nb Mo Ru Rh Pd Ag"
-        " Cd In Sn Sb Cs Ba La Ce Pr Nd Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl"
-        " Pb Bi Th U",
-        1: "Li Na K Cu Rb Ag In Cs Hg Tl",
-        2: "Be Mg Ca Ti V Cr Mn Fe Co Ni Cu Zn Ge Sr Pd Cd Sn Ba Sm Eu Yb Hg Pb",
-        3: "B Al Sc Ti V Cr Mn Fe Co Ni Ga As Y Mo Ru Rh In Sb La Ce Pr Nd Sm Eu Gd Tb Dy Ho Er Tm"
-        " Yb Lu Ir Tl Bi",
-        4: "C Si S Ti V Mn Ge Se Zr Nb Mo Ru Sn Te Ce Hf W Re Ir Pb Th U",
-        5: "N P V As Nb Mo Sb Ta W Re Bi U",
-        6: "S Cr Se Mo Te W Re U",
-    }.items()
-}
-_SUM_IS_ZERO_WITHIN = 1e-3
-# Up to californium there are form factors.
-_PERIODIC_TABLE = np.arange(1, 99)
-_N_DRAWS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class AbX3:
-    """The elements of a perovskite formula: two cations, A the less charged or larger, and X."""
-
-    a: str
-    b: str
-    x: str
+# Californium is the last element with form factors.
+_HEAVIEST = 98
 
 
 def substituted(crystal: Crystal, mapping: Mapping[str, str]) -> Crystal:
     """Return the crystal with these elements replaced by others, and its cell grown to fit.
 
-    Every site of an element gets the other element; positions and space group stay. The volume
-    changes with the sum of the `atomic_volumes`: over 120,000 pairs of isostructural compounds of
-    the structure table this gives half of all cell lengths to 1.1 %, covalent radii to 1.5 %, and an
-    unchanged cell to 1.9 %.
+    Every site of an element gets the other element; positions and space group stay, and the volume
+    changes by `volume_ratio`.
 
     Parameters
     ----------
@@ -82,7 +51,7 @@ def substituted(crystal: Crystal, mapping: Mapping[str, str]) -> Crystal:
     >>> rock_salt = crystal_from_sites("NaCl", "F m -3 m", (5.64,) * 3 + (90.0,) * 3, sites)
     >>> sylvite = substituted(rock_salt, {"Na": "K"})
     >>> sylvite.name, round(sylvite.cell[0], 2)
-    ('KCl', 6.11)
+    ('KCl', 6.13)
     """
     changes = {_number(old): _number(new) for old, new in mapping.items()}
     held = np.unique(crystal.site_atomic_numbers)
@@ -98,33 +67,9 @@ def substituted(crystal: Crystal, mapping: Mapping[str, str]) -> Crystal:
             f"elements must stay apart, but {dict(mapping)} makes one of two of {crystal.name};"
             " give each its own, or use solid_solution to mix elements on a site."
         )
-    return _with_elements(crystal, new[np.searchsorted(held, crystal.site_atomic_numbers)])
-
-
-def neutral_oxidation_states(crystal: Crystal) -> tuple[dict[str, int], ...]:
-    """Return every choice of one oxidation state an element that makes the crystal neutral.
-
-    States are those of `OXIDATION_STATE_GROUPS`. An alloy has one choice: 0 for every element. None
-    is returned for crystals with hydrogen, with an element in two states, or not stoichiometric.
-
-    Examples
-    --------
-    >>> from phasepilot.models.diffraction.crystal import crystal_from_sites
-    >>> sites = [("Pb", (0, 0, 0)), ("Ti", (0.5, 0.5, 0.5)), ("O", (0.5, 0.5, 0))]
-    >>> cell = (3.97, 3.97, 3.97, 90.0, 90.0, 90.0)
-    >>> neutral_oxidation_states(crystal_from_sites("PbTiO3", "P m -3 m", cell, sites))
-    ({'O': -2, 'Ti': 2, 'Pb': 4}, {'O': -2, 'Ti': 4, 'Pb': 2})
-    """
-    amounts = {gemmi.Element(z).name: amount for z, amount in sorted(cell_amounts(crystal).items())}
-    counts = np.array(list(amounts.values()))
-    charged = [[state for state in _states_of(symbol) if state != 0] for symbol in amounts]
-    choices = np.array(list(itertools.product(*charged)), dtype=np.int64).reshape(-1, counts.size)
-    is_neutral = np.abs(choices @ counts) < _SUM_IS_ZERO_WITHIN * counts.sum()
-    if not is_neutral.any() and all(0 in _states_of(symbol) for symbol in amounts):
-        return (dict.fromkeys(amounts, 0),)
-    return tuple(
-        dict(zip(amounts, choice, strict=True)) for choice in choices[is_neutral].tolist()
-    )
+    numbers = new[np.searchsorted(held, crystal.site_atomic_numbers)]
+    ratio = volume_ratio(_symbol_amounts(crystal), mapping)
+    return _renamed(replace(crystal, site_atomic_numbers=numbers).scaled_to_volume_ratio(ratio))
 
 
 def random_replacement(crystal: Crystal, rng: np.random.Generator) -> Crystal:
@@ -138,19 +83,149 @@ def random_replacement(crystal: Crystal, rng: np.random.Generator) -> Crystal:
     CrystalError
         If the crystal has no neutral choice of oxidation states.
     """
-    choices = neutral_oxidation_states(crystal)
+    choices = neutral_oxidation_states(_symbol_amounts(crystal))
     if not choices:
         raise CrystalError(
             f"a template must be neutral with one oxidation state an element, but {crystal.name} is"
             " not with those of OXIDATION_STATE_GROUPS; give a mapping to substituted() instead."
         )
     states = choices[rng.integers(len(choices))]
-    for _ in range(_N_DRAWS):
-        mapping = {
-            symbol: str(rng.choice(OXIDATION_STATE_GROUPS[state]))
-            for symbol, state in states.items()
-        }
-        n_kept = sum(old == new for old, new in mapping.items())
-        if len(set(mapping.values())) == len(mapping) and n_kept < len(mapping):
+    while True:
+        mapping = _drawn_mapping(states, rng)
+        if any(old != new for old, new in mapping.items()):
             return substituted(crystal, mapping)
-    ...
+
+
+def abx3_replacements(template: Crystal, compositions: Iterable[AbX3]) -> Iterator[Crystal]:
+    """Yield the template with the elements of each composition in place of its A, B and X.
+
+    Raises
+    ------
+    CrystalError
+        If the template is not a neutral ABX3.
+    """
+    old = abx3_of(_symbol_amounts(template))
+    if old is None:
+        raise CrystalError(
+            "a template must be a neutral ABX3 with X of O, S, Se, Te, F, Cl, Br or I, but"
+            f" {template.name} is not; use random_replacement or substituted for other prototypes."
+        )
+    for new in compositions:
+        yield substituted(template, {old.a: new.a, old.b: new.b, old.x: new.x})
+
+
+def randomly_substituted(
+    crystal: Crystal,
+    fraction: float,
+    rng: np.random.Generator,
+    *,
+    repeats: tuple[int, int, int] = (1, 1, 1),
+) -> Crystal:
+    """Return a supercell in P1 with a fraction of its atoms replaced by any others, cell unchanged.
+
+    As in the Auto Diffraction Pipeline: atoms are picked at random, and so is the element of each
+    from all of the periodic table that has form factors.
+
+    Raises
+    ------
+    CrystalError
+        If the fraction is not in (0, 1], or less than half an atom of the supercell.
+
+    References
+    ----------
+    J. Appl. Cryst. (2026), doi:10.1107/S1600576726000099, section 3.5.
+    """
+    whole = supercell(crystal, repeats)
+    n_atoms = whole.site_atomic_numbers.size
+    if not 0 < fraction <= 1 or round(fraction * n_atoms) == 0:
+        raise CrystalError(
+            f"a fraction of the {n_atoms} atoms of {crystal.name} must be at least one of them and"
+            f" at most all, but {fraction:g} is asked for; repeat the cell, or choose a fraction in"
+            " (0, 1]."
+        )
+    replaced = rng.choice(n_atoms, size=round(fraction * n_atoms), replace=False)
+    # One of the 97 other elements: past the old one, the count goes on from the next.
+    drawn = rng.integers(1, _HEAVIEST, size=replaced.size)
+    numbers = whole.site_atomic_numbers.copy()
+    numbers[replaced] = drawn + (drawn >= numbers[replaced])
+    return _renamed(replace(whole, site_atomic_numbers=numbers))
+
+
+def solid_solution(crystal: Crystal, solvent: str, solute: str, fraction: float) -> Crystal:
+    """Return the crystal with a fraction of an element replaced by another on all of its sites.
+
+    The average over many cells: sites are shared, the space group stays, and the volume changes in
+    proportion to the fraction (Zen's law) towards that of the crystal of the solute.
+
+    Raises
+    ------
+    CrystalError
+        If the fraction is not in (0, 1), the solvent is not in the crystal, or an element is
+        too rare for its volume to be known.
+
+    Examples
+    --------
+    >>> from phasepilot.models.diffraction.crystal import crystal_from_sites
+    >>> sites = [("Mg", (0.0, 0.0, 0.0)), ("O", (0.5, 0.5, 0.5))]
+    >>> periclase = crystal_from_sites("MgO", "F m -3 m", (4.21,) * 3 + (90.0,) * 3, sites)
+    >>> solid_solution(periclase, "Mg", "Fe", 0.25).name
+    'Mg3FeO4'
+    """
+    if not 0 < fraction < 1:
+        raise CrystalError(
+            f"fraction must lie between 0 and 1, but is {fraction:g}; for 1 use substituted()."
+        )
+    is_shared = crystal.site_atomic_numbers == _number(solvent)
+    if not is_shared.any():
+        raise CrystalError(
+            f"the solvent must be in the crystal, but {crystal.name} has no {solvent}; name an"
+            " element of its formula."
+        )
+    n_shared = int(is_shared.sum())
+    weights = crystal.site_occupancies * np.where(is_shared, 1 - fraction, 1.0)
+    mixed = replace(
+        crystal,
+        site_atomic_numbers=np.append(
+            crystal.site_atomic_numbers, np.full(n_shared, _number(solute))
+        ),
+        site_fractional=np.concatenate(
+            [crystal.site_fractional, crystal.site_fractional[is_shared]]
+        ),
+        site_occupancies=np.append(weights, crystal.site_occupancies[is_shared] * fraction),
+    )
+    whole_ratio = volume_ratio(_symbol_amounts(crystal), {solvent: solute})
+    return _renamed(mixed.scaled_to_volume_ratio(1 + fraction * (whole_ratio - 1)))
+
+
+def cell_amounts(crystal: Crystal) -> dict[int, float]:
+    """Return how many atoms of each atomic number are in the cell, occupancies counted."""
+    counts = crystal.multiplicities * crystal.site_occupancies
+    sums = np.bincount(crystal.site_atomic_numbers, weights=counts)
+    return {int(number): float(sums[number]) for number in np.flatnonzero(sums)}
+
+
+def _symbol_amounts(crystal: Crystal) -> dict[str, float]:
+    return {gemmi.Element(number).name: n for number, n in cell_amounts(crystal).items()}
+
+
+def _renamed(crystal: Crystal) -> Crystal:
+    return replace(crystal, name=reduced_formula(cell_amounts(crystal)))
+
+
+def _number(symbol: str) -> int:
+    number = atomic_number(symbol)
+    if not number:
+        raise CrystalError(
+            f"elements are named by their symbols, but {symbol!r} is none; write 'Fe' for iron."
+        )
+    return number
+
+
+def _drawn_mapping(states: Mapping[str, int], rng: np.random.Generator) -> dict[str, str]:
+    # The smallest groups draw first: what they hold may be in others, too.
+    mapping: dict[str, str] = {}
+    for symbol in sorted(states, key=lambda name: len(OXIDATION_STATE_GROUPS[states[name]])):
+        group = OXIDATION_STATE_GROUPS[states[symbol]]
+        free = [name for name in group if name not in mapping.values()]
+        mapping[symbol] = str(rng.choice(free))
+    return mapping

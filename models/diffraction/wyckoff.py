@@ -50,12 +50,12 @@ class WyckoffPosition:
     @property
     def multiplicity(self) -> int:
         """Atoms in the conventional cell."""
-        return self.matrices.shape[0]
+        return len(self.matrices)
 
     @property
     def degrees_of_freedom(self) -> int:
         """Coordinates that are free: 0 for a fixed point, 3 for the general position."""
-        return 3 - self.normals.shape[0]
+        return 3 - len(self.normals)
 
     def orbit(self, parameters: FloatArray) -> FloatArray:
         """Return all atoms for parameters x, y, z, shape (..., 3): (..., multiplicity, 3).

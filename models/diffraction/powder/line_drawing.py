@@ -1,15 +1,13 @@
 """Pseudo-Voigt lines on bins of any width, each bin holding exactly its share of the area."""
 
 from dataclasses import dataclass, replace
-from functools import cache
 from math import log, pi, sqrt
-from types import ModuleType
 
 from array_api_compat import array_namespace, is_numpy_array
 
 from phasepilot.models.arrays import Array
 from phasepilot.models.diffraction.powder.axis import Axis
-from phasepilot.models.diffraction.powder.backend import Backend
+from phasepilot.models.diffraction.powder.backend import Backend, compiled_kernels
 
 # Where a line is cut: at this height against the highest line of its pattern. Below the noise of
 # 10^6 counts on a background of 1 %.
@@ -162,22 +160,10 @@ def _levels(lines: Lines, axis: Axis, backend: Backend) -> Array:
 
 
 def _areas(lines: Lines, edges: Array, low: Array, high: Array, backend: Backend) -> Array:
-    if is_numpy_array(edges) and (compiled := _compiled()):
-        areas: Array = compiled.draw(lines, edges, low, high, edges.shape[0])
+    if is_numpy_array(edges) and (compiled := compiled_kernels()):
+        areas: Array = compiled.draw(*_columns(lines), edges, low, high)
         return areas
     return _drawn(lines, edges, low, high, edges.shape[0], backend)
-
-
-@cache
-def _compiled() -> ModuleType | None:
-    """Return the compiled drawing where numba is installed and works."""
-    try:
-        from phasepilot.models.diffraction.powder import compiled_drawing
-    # Numba refuses a numpy newer than it knows with the first, a disk without a place for its
-    # compiled code with the second.
-    except (ImportError, RuntimeError):
-        return None
-    return compiled_drawing
 
 
 def _bins_in_reach(
@@ -197,6 +183,10 @@ def _bins_in_reach(
     high = xp.ceil(axis.bins_of(lines.two_theta_deg + reach, lines.row))
     low, high = (xp.astype(xp.clip(edge, 0, axis.n_bins), xp.int64) for edge in (low, high))
     return low, xp.where(is_drawn, high, low)
+
+
+def _columns(lines: Lines) -> tuple[Array, ...]:
+    return lines.row, lines.two_theta_deg, lines.area, lines.fwhm_deg, lines.lorentz_fraction
 
 
 def _drawn(

@@ -26,9 +26,19 @@ def counted(expected: Array, peak_counts: Array, backend: Backend) -> Array:
     return counts if bool(xp.all(is_noisy)) else xp.where(is_noisy, counts, expected)
 
 
-def faulty_bins(shape: tuple[int, int], fraction: Array, backend: Backend) -> Array:
-    """Return which bins are faulty, each with the probability `fraction`, shape (n_patterns, 1)."""
-    return backend.uniform(shape) < fraction
+def faulty_bins(n_bins: int, fraction: Array, backend: Backend) -> Array:
+    """Return which bins are faulty, shape (n_patterns, n_bins), with the probability `fraction`.
+
+    Parameters
+    ----------
+    fraction : array, shape (n_patterns, 1)
+    """
+    xp = backend.xp
+    result = xp.zeros((fraction.shape[0], n_bins), dtype=xp.bool, device=fraction.device)
+    # Most patterns have none, and random numbers are dear.
+    rows = xp.nonzero(fraction[:, 0] > 0)[0]
+    result[rows] = backend.uniform((rows.shape[0], n_bins)) < fraction[rows]
+    return result
 
 
 def saturated(counts: Array, limit: Array) -> Array:
@@ -66,17 +76,23 @@ def coarsened(intensity: Array, factor: Array) -> tuple[Array, Array]:
     """
     xp = array_namespace(intensity)
     n_bins = intensity.shape[1]
-    # 32-bit integers divide several times faster.
-    numbers = xp.arange(n_bins, dtype=xp.int32, device=intensity.device)[None, :]
-    factor = xp.astype(factor, xp.int32)
-    rows = xp.nonzero(factor[:, 0] > 1)[0]
-    step = factor[rows]
-    left = numbers // step * step
-    right = xp.minimum(left + step, (n_bins - 1) // step * step)
-    part = xp.astype(numbers - left, intensity.dtype) / step
-    chosen = intensity[rows]
-    known = xp.take_along_axis(chosen, xp.astype(left, xp.int64), axis=1)
-    ahead = xp.take_along_axis(chosen, xp.astype(right, xp.int64), axis=1)
     result = xp.asarray(intensity, copy=True)
-    result[rows] = known + xp.astype(part, intensity.dtype) * (ahead - known)
-    return result, numbers % factor == 0
+    is_point = xp.ones(intensity.shape, dtype=xp.bool, device=intensity.device)
+    for step in xp.unique_values(factor).tolist():
+        if step > 1:
+            rows = xp.nonzero(factor[:, 0] == step)[0]
+            result[rows] = _interpolated(intensity[rows], step)
+            numbers = xp.arange(n_bins, device=intensity.device)
+            is_point[rows] = (numbers % step == 0)[None, :]
+    return result, is_point
+
+
+def _interpolated(intensity: Array, step: int) -> Array:
+    """Return straight lines between every `step`-th bin, and a level one after the last."""
+    xp = array_namespace(intensity)
+    n_bins = intensity.shape[1]
+    points = intensity[:, ::step]
+    ahead = xp.concat([points[:, 1:], points[:, -1:]], axis=1)
+    parts = xp.arange(step, device=intensity.device) / step
+    lines = points[:, :, None] + (ahead - points)[:, :, None] * xp.astype(parts, intensity.dtype)
+    return xp.reshape(lines, (intensity.shape[0], -1))[:, :n_bins]

@@ -79,8 +79,13 @@ class PhaseLibrary:
         numbers = xp.arange(place.shape[0], device=n_lines.device)
         index = numbers - first[place] + self._offsets[which][place]
         hkl = xp.astype(self._hkl[index], xp.float64)
-        vectors = xp.sum(hkl[:, :, None] * reciprocal[place], axis=1)
-        q = xp.sqrt(xp.sum(vectors * vectors, axis=1))
+        # Written out: sums over an axis of three cost several times as much.
+        vectors = (
+            hkl[:, :1] * reciprocal[place, 0]
+            + hkl[:, 1:2] * reciprocal[place, 1]
+            + hkl[:, 2:] * reciprocal[place, 2]
+        )
+        q = xp.sqrt(vectors[:, 0] ** 2 + vectors[:, 1] ** 2 + vectors[:, 2] ** 2)
         fraction = backend.asarray(volume_fraction[present])
         strength = self._strength[index] * fraction[place]
         b_square = backend.asarray(settings["b_square_angstrom"][present, 0])

@@ -251,6 +251,10 @@ class PatternSimulator:
 
     def _centres_two_theta_deg(self, axis: Axis, rows: IntArray) -> Array:
         """Return the middles of the bins of some patterns, in single precision."""
+        if axis.kind is AxisKind.TWO_THETA:
+            start, step = self._single(axis.start[rows]), self._single(axis.step[rows])
+            numbers = self.backend.xp.arange(axis.n_bins, device=start.device)
+            return start + step * self._single(numbers + 0.5)[None, :]
         edges = self._single(axis.edges_two_theta_deg[rows])
         return (edges[:, 1:] + edges[:, :-1]) / 2
 
@@ -261,9 +265,8 @@ class PatternSimulator:
         backend, xp = self.backend, self.backend.xp
         intensity = counted(expected, self._single(settings["peak_counts"]), backend)
         intensity = self._with_papers_noise(intensity, settings)
-        shape = (axis.n_patterns, axis.n_bins)
         if settings.is_used("hot_fraction"):
-            is_hot = faulty_bins(shape, self._single(settings["hot_fraction"]), backend)
+            is_hot = faulty_bins(axis.n_bins, self._single(settings["hot_fraction"]), backend)
             intensity = xp.where(is_hot, _OVERFLOW * xp.ones_like(intensity), intensity)
         if settings.is_used("saturation_counts", float("inf")):
             intensity = saturated(intensity, self._single(settings["saturation_counts"]))
@@ -272,7 +275,7 @@ class PatternSimulator:
         if settings.is_used("dead_fraction"):
             # A coarse scan moves one detector from point to point, which is not dead at some.
             fraction = settings["dead_fraction"] * (settings["coarsening"] == 1)
-            dead = faulty_bins(shape, self._single(fraction), backend)
+            dead = faulty_bins(axis.n_bins, self._single(fraction), backend)
             is_covered = is_covered & ~dead
         is_measured = is_covered
         if settings.is_used("coarsening", 1.0):

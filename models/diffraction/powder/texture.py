@@ -38,7 +38,12 @@ def march_dollase(direction: Array, axes: Array, r: Array) -> Array:
     array([8.])
     """
     xp = array_namespace(direction)
-    cosine_squared = xp.sum(axes * direction[:, None, :], axis=-1) ** 2
+    # Written out: a sum over an axis of three costs several times as much.
+    cosine_squared = (
+        axes[:, :, 0] * direction[:, None, 0]
+        + axes[:, :, 1] * direction[:, None, 1]
+        + axes[:, :, 2] * direction[:, None, 2]
+    ) ** 2
     base = (r**2)[:, None] * cosine_squared + (1 - cosine_squared) / r[:, None]
     return xp.mean(1 / (base * xp.sqrt(base)), axis=1)
 

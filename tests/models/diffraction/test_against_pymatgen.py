@@ -27,7 +27,7 @@ Q_MAX = 4 * np.pi * np.sin(np.pi / 4) / WAVELENGTH_ANGSTROM
 
 
 def pymatgen_form_factors(atomic_numbers, s_squared):
-    """f = Z - 41.78214 s^2 sum a exp(-b s^2), De Graef & McHenry, Structure of Materials, 12.1."""
+    """f = Z - 41.78214 s^2 sum a exp(-b s^2), as XRDCalculator states it."""
     columns = []
     for number in atomic_numbers:
         a, b = np.array(xrd.ATOMIC_SCATTERING_PARAMS[gemmi.Element(int(number)).name]).T
@@ -60,7 +60,7 @@ def pymatgen_lines(of):
 
 
 def assert_same_lines(of):
-    """Compare positions to 1e-5 degree and intensities, unscaled, to 2e-5 of the strongest."""
+    """Compare positions to 2e-5 degree and intensities, unscaled, to 2e-5 of the strongest."""
     ours, theirs = our_lines(of), pymatgen_lines(of)
     angles = np.concatenate([ours[0], theirs[0]])
     order = np.argsort(angles)

@@ -21,7 +21,7 @@ ARITHMETICS = ("compiled", "plain", "torch")
 def arithmetic(request, monkeypatch):
     if request.param == "plain":
         # What happens where numba is not installed.
-        monkeypatch.setattr(line_drawing, "_compiled", lambda: None)
+        monkeypatch.setattr(line_drawing, "compiled_kernels", lambda: None)
     return make_backend("torch" if request.param == "torch" else "numpy")
 
 

@@ -37,7 +37,7 @@ def test_noisy_and_noiseless_patterns_may_share_a_batch(backend):
 
 
 def test_bins_fail_as_often_as_said_in_each_pattern(backend):
-    is_faulty = faulty_bins((3, 50_000), array(backend, [[0.0], [0.02], [1.0]]), backend)
+    is_faulty = faulty_bins(50_000, array(backend, [[0.0], [0.02], [1.0]]), backend)
     assert np.asarray(is_faulty).mean(axis=1) == pytest.approx([0, 0.02, 1], abs=0.003)
 
 

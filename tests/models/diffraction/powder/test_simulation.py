@@ -94,7 +94,7 @@ def test_numpy_and_torch_give_the_same_patterns(kind):
 @pytest.mark.parametrize("kind", SPANS)
 def test_compiled_and_plain_drawing_give_the_same_patterns(kind, monkeypatch):
     compiled = everything(kind, make_backend())
-    monkeypatch.setattr(line_drawing, "_compiled", lambda: None)
+    monkeypatch.setattr(line_drawing, "compiled_kernels", lambda: None)
     plain = everything(kind, make_backend())
     np.testing.assert_allclose(compiled.intensity, plain.intensity, rtol=0, atol=1e-2)
 
