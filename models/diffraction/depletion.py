@@ -79,12 +79,12 @@ def _is_on(crystal: Crystal, positions: Positions) -> BoolArray:
     """Return which sites are on one of the positions."""
     offsets = crystal.site_fractional[:, None] - np.array(positions, dtype=np.float64)
     offsets -= np.round(offsets)
-    is_there: BoolArray = (np.abs(offsets) < SITE_TOLERANCE).all(axis=2)
+    is_there = np.asarray((np.abs(offsets) < SITE_TOLERANCE).all(axis=2))
     empty = np.flatnonzero(~is_there.any(axis=0))
     if empty.size:
         raise CrystalError(
             f"positions to be kept must hold an atom, but {crystal.name} has none at"
-            f" {tuple(positions[empty[0]])}; choose a crystal with atoms there, or shift the origin."
+            f" {tuple(positions[empty[0]])}; choose a crystal with atoms there or another origin."
         )
     return np.asarray(is_there.any(axis=1))
 

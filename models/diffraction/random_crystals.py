@@ -40,6 +40,8 @@ _VOLUME_SPREAD = 0.25
 _LONGEST_TO_SHORTEST = 3.0
 _TRICLINIC_ANGLES_DEG = (70.0, 110.0)
 _MONOCLINIC_ANGLES_DEG = (90.0, 120.0)
+# With its own radius of 0.31, hydrogen would come nearer to hydrogen than in its molecule.
+_SMALLEST_RADIUS_ANGSTROM = 0.5
 # What the entries of a cell pattern stand for, as columns of the drawn values.
 _COLUMNS = {entry: column for column, entry in enumerate((*LENGTHS, *ANGLES, 90.0, 120.0))}
 # Cells in which the chosen atoms are tried before other atoms are chosen.
@@ -296,8 +298,8 @@ def _crystal(setting: Setting, atoms: _Atoms, points: FloatArray, cell: FloatArr
 @cache
 def _radii() -> FloatArray:
     """Covalent radius by atomic number, in angstrom (Cordero et al., doi:10.1039/b801115j)."""
-    numbers = range(int(common_elements().max()) + 1)
-    return np.array([gemmi.Element(number).covalent_r if number else 0.0 for number in numbers])
+    radii = [gemmi.Element(number).covalent_r for number in range(1, common_elements().max() + 1)]
+    return np.array([0.0, *np.maximum(radii, _SMALLEST_RADIUS_ANGSTROM)])
 
 
 @cache

@@ -58,10 +58,19 @@ class Axis:
 
         Bins beyond the reach of the beam are squeezed together at 180 degree.
         """
-        if self.kind is AxisKind.TWO_THETA:
-            return self.edges()
+        return self._as_two_theta_deg(self.edges())
+
+    def ends_two_theta_deg(self) -> Array:
+        """Return the outer edges as angles, shape (n_patterns, 2)."""
         xp = array_namespace(self.start)
-        q = self.edges() if self.kind is AxisKind.Q else xp.exp(self.edges())
+        ends = xp.concat([self.start, self.start + self.step * self.n_bins], axis=1)
+        return self._as_two_theta_deg(ends)
+
+    def _as_two_theta_deg(self, coordinate: Array) -> Array:
+        if self.kind is AxisKind.TWO_THETA:
+            return coordinate
+        xp = array_namespace(coordinate)
+        q = coordinate if self.kind is AxisKind.Q else xp.exp(coordinate)
         return two_theta_of_q(q, self.wavelength_angstrom)
 
     def widths_deg(self) -> Array:

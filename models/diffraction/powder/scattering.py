@@ -5,7 +5,7 @@ from math import pi
 
 import numpy as np
 
-from phasepilot.models.arrays import Array
+from phasepilot.models.arrays import Array, FloatArray
 from phasepilot.models.diffraction.powder.backend import Backend
 from phasepilot.models.diffraction.powder.intensity_factors import debye_waller
 from phasepilot.models.diffraction.powder.line_positions import (
@@ -17,6 +17,7 @@ from phasepilot.models.diffraction.powder.texture import (
     cosine_texture,
     laue_rotations_of_space_groups,
     march_dollase,
+    n_laue_rotations,
 )
 from phasepilot.models.diffraction.stick_store import StickStore
 
@@ -56,10 +57,15 @@ class PhaseLibrary:
         self._reciprocal = backend.asarray(store.reciprocal)
         self._space_group = backend.asarray(store.space_group_number)
         self._rotations = backend.asarray(laue_rotations_of_space_groups())
+        self._n_rotations = backend.asarray(n_laue_rotations())
         self._strain_columns = backend.asarray(free_strain_components())
 
     def reflections(
-        self, structures: Array, volume_fraction: Array, settings: Settings
+        self,
+        structures: Array,
+        volume_fraction: Array,
+        settings: Settings,
+        q_limits_per_angstrom: FloatArray | None = None,
     ) -> Reflections:
         """Return the lines of one structure in each sample.
 
@@ -68,6 +74,8 @@ class PhaseLibrary:
         structures : ndarray of int, shape (n_patterns,)
         volume_fraction : ndarray, shape (n_patterns,)
             Of the structure in its sample; where it is 0 no line is made.
+        q_limits_per_angstrom : ndarray, shape (n_patterns, 2), optional
+            Lines outside these are left out: half of those stored are beyond most axes.
         """
         backend, xp = self._backend, self._backend.xp
         present = np.flatnonzero(volume_fraction > 0)
@@ -86,6 +94,11 @@ class PhaseLibrary:
             + hkl[:, 2:] * reciprocal[place, 2]
         )
         q = xp.sqrt(vectors[:, 0] ** 2 + vectors[:, 1] ** 2 + vectors[:, 2] ** 2)
+        if q_limits_per_angstrom is not None:
+            limits = backend.asarray(q_limits_per_angstrom[present])
+            seen = xp.nonzero((q > limits[place, 0]) & (q < limits[place, 1]))[0]
+            q, hkl, vectors = q[seen], hkl[seen], vectors[seen]
+            place, index = place[seen], index[seen]
         fraction = backend.asarray(volume_fraction[present])
         strength = self._strength[index] * fraction[place]
         b_square = backend.asarray(settings["b_square_angstrom"][present, 0])
@@ -124,17 +137,22 @@ class PhaseLibrary:
         factor = xp.ones(place.shape[0], dtype=xp.float64, device=vectors.device)
         axes = backend.asarray(TEXTURE_AXES)[settings["texture_axis"][present, 0].astype(np.int64)]
         r = backend.asarray(settings["march_dollase_r"][present, 0])
-        textured = xp.nonzero((r != 1)[place])[0]
-        if textured.shape[0]:
+        if bool(xp.any(r != 1)):
             turned = xp.astype(
                 axes[:, None, None, :] @ self._rotations[self._space_group[which]], xp.float64
             )[:, :, 0, :]
             cartesian = turned @ self._reciprocal[which]
             cartesian = cartesian / xp.linalg.vector_norm(cartesian, axis=-1, keepdims=True)
-            direction = vectors[textured]
-            direction = direction / xp.linalg.vector_norm(direction, axis=1, keepdims=True)
-            at = place[textured]
-            factor[textured] = march_dollase(direction, cartesian[at], r[at])
+            n_axes = xp.where(r != 1, self._n_rotations[self._space_group[which]], 0)
+            # Low symmetries have few equivalent axes, and most lines.
+            for number in xp.unique_values(n_axes).tolist():
+                lines = xp.nonzero((n_axes == number)[place])[0]
+                if number == 0 or not lines.shape[0]:
+                    continue
+                direction = vectors[lines]
+                direction = direction / xp.linalg.vector_norm(direction, axis=1, keepdims=True)
+                at = place[lines]
+                factor[lines] = march_dollase(direction, cartesian[at, :number], r[at])
         if settings.is_used("cosine_texture"):
             amount = backend.asarray(settings["cosine_texture"][present, 0])
             along = xp.astype(axes, xp.float64)

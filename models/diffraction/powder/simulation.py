@@ -38,6 +38,8 @@ _CELL_Q_MAX = 14.0
 # A reflection of one crystal is as sharp as the instrument: against the powder's width.
 _SPOT_WIDTH = 0.5
 _OVERFLOW = 1e6
+# Lines as far as this outside the axis, in parts of q, still show their tails.
+_TAIL_MARGIN = 0.08
 # What is drawn from the seed of the settings; each from a stream of its own.
 _SPOTS, _THIN_FILM = 1, 2
 
@@ -177,9 +179,10 @@ class PatternSimulator:
         share = settings["impurity_fraction"][:, 0]
         if impurities is None:
             share = np.zeros_like(share)
-        parts = [self._library.reflections(structures, 1 - share, settings)]
+        limits = self._q_limits(axis)
+        parts = [self._library.reflections(structures, 1 - share, settings, limits)]
         if share.any() and impurities is not None:
-            parts.append(self._library.reflections(impurities, share, settings))
+            parts.append(self._library.reflections(impurities, share, settings, limits))
         lines = [measured_lines(part, settings, backend) for part in parts]
         sample = _joined(lines, xp)
         highest = self._highest(sample, axis)
@@ -188,6 +191,13 @@ class PatternSimulator:
         if settings.is_used("diamond_spots"):
             lines.append(self._spots(settings, highest))
         return _joined(lines, xp)
+
+    def _q_limits(self, axis: Axis) -> FloatArray:
+        """Return between which q lines matter: those of the axis, and what tails reach into it."""
+        ends = self.backend.to_numpy(axis.ends_two_theta_deg())
+        wavelength = self.backend.to_numpy(axis.wavelength_angstrom)
+        q = 4 * pi / wavelength * np.sin(np.clip(ends, 0, 180) * DEGREE / 2)
+        return np.asarray(q * [1 - _TAIL_MARGIN, 1 + _TAIL_MARGIN])
 
     def _highest(self, lines: Lines, axis: Axis) -> Array:
         """Return the height of the highest line on each axis, shape (n_patterns,)."""

@@ -72,6 +72,15 @@ def cosine_texture(hkl: Array, axis_hkl: Array, strength: Array) -> Array:
 
 
 @cache
+def n_laue_rotations() -> IntArray:
+    """Return how many of the 24 rotations of each space group differ, shape (231,); 1 for none."""
+    counts = [
+        len(standard_setting(number).laue_rotations) for number in range(1, N_SPACE_GROUPS + 1)
+    ]
+    return np.array([1, *counts])
+
+
+@cache
 def laue_rotations_of_space_groups() -> IntArray:
     """Return the rotations of hkl of each space group's Laue class, shape (231, 24, 3, 3).
 

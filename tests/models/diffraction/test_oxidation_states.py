@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from phasepilot.models.diffraction import oxidation_states
 from phasepilot.models.diffraction.element_statistics import atomic_volumes
 from phasepilot.models.diffraction.formula import atomic_number
 from phasepilot.models.diffraction.oxidation_states import (
@@ -9,6 +10,7 @@ from phasepilot.models.diffraction.oxidation_states import (
     abx3_of,
     neutral_abx3_compositions,
     neutral_oxidation_states,
+    volume_ratio,
 )
 
 
@@ -79,3 +81,37 @@ def test_known_perovskites_are_listed_with_the_right_element_on_a():
 )
 def test_other_compositions_are_no_abx3(amounts):
     assert abx3_of(amounts) is None
+
+
+def test_ionic_crystals_grow_with_the_radii_of_their_ions():
+    # Shannon's radii: Ba 1.35, Sr 1.18, Ti 0.605, O 1.40 angstrom.
+    edges = (1.18 + 0.605 + 3 * 1.40) / (1.35 + 0.605 + 3 * 1.40)
+    ratio = volume_ratio({"Ba": 1, "Ti": 1, "O": 3}, {"Ba": "Sr"})
+    assert ratio == pytest.approx(edges**3)
+
+
+def test_an_element_keeps_its_state_where_two_choices_are_neutral():
+    # Pb(II)Ti(IV)O3, not Pb(IV)Ti(II)O3, becomes Ba(II)Ti(IV)O3.
+    edges = (1.35 + 0.605 + 3 * 1.40) / (1.19 + 0.605 + 3 * 1.40)
+    ratio = volume_ratio({"Pb": 1, "Ti": 1, "O": 3}, {"Pb": "Ba"})
+    assert ratio == pytest.approx(edges**3)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "mapping"),
+    [({"Ni": 3, "Al": 1}, {"Al": "Ga"}), ({"Ga": 1, "As": 1}, {"As": "P"})],
+    ids=["alloy", "ion without a radius"],
+)
+def test_other_crystals_grow_with_the_volumes_of_their_atoms(amounts, mapping):
+    numbers, counts = [atomic_number(symbol) for symbol in amounts], np.array([*amounts.values()])
+    new_numbers = [atomic_number(mapping.get(symbol, symbol)) for symbol in amounts]
+    old, new = (atomic_volumes(np.array(held)) @ counts for held in (numbers, new_numbers))
+    assert volume_ratio(amounts, mapping) == pytest.approx(new / old)
+
+
+def test_radii_are_those_of_shannon():
+    core = pytest.importorskip("pymatgen.core")
+    for (state, symbol), radius in oxidation_states._IONIC_RADII.items():
+        spins = core.Element(symbol).data["Shannon radii"][str(state)]["VI"]
+        known = spins["High Spin"] if "High Spin" in spins else spins[""]
+        assert known["ionic_radius"] == pytest.approx(radius, abs=1e-9), symbol
