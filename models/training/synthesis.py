@@ -16,7 +16,7 @@ from phasepilot.models.preprocessing.configuration import Preprocessing
 from phasepilot.models.preprocessing.preparation import prepared
 
 # Patterns that are drawn at once: their arrays stay in the processor's cache.
-_BLOCK = 32
+_BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,26 +78,18 @@ def draw_lines(
     wide = _with_margin(axis, n_levels - 1)
     low, high = _bins_in_reach(lines, wide, backend, tail_tolerance)
     level = xp.where(high > low, level, -1)
-    edges = wide.edges_two_theta_deg
-    areas: Array = None
-    for number in range(n_levels - 1, -1, -1):
-        which = xp.nonzero(level == number)[0]
-        size = 1 << number
-        drawn = _areas(
-            lines.chosen(which),
-            edges[:, ::size],
-            low[which] // size,
-            -(-high[which] // size),
-            backend,
-        )
-        areas = drawn if areas is None else drawn + refined(areas)
     margin = _MARGIN << (n_levels - 1)
-    span = slice(margin, margin + axis.n_bins)
+    shown = slice(margin, margin + axis.n_bins)
+    edges = wide.edges_two_theta_deg
+    if is_numpy_array(edges) and (compiled := compiled_kernels()):
+        density: Array = compiled.draw(*_columns(lines), level, low, high, edges, shown)
+        return density
+    areas = _areas(lines, level, (low, high), edges, n_levels, backend)
     # Refining leaves rounding errors below 0 where tails end.
-    density = xp.clip(areas[:, span], 0.0, None)
+    areas = xp.clip(areas[:, shown], 0.0, None)
     widths = axis.widths_deg()
-    density *= backend.asarray(1 / xp.where(widths > 0, widths, xp.ones_like(widths)), single=True)
-    return density
+    areas *= backend.asarray(1 / xp.where(widths > 0, widths, xp.ones_like(widths)), single=True)
+    return areas
 
 
 def _with_margin(axis: Axis, level: int) -> Axis:
@@ -159,11 +151,23 @@ def _levels(lines: Lines, axis: Axis, backend: Backend) -> Array:
     return xp.astype(xp.clip(doublings, 0, MAX_LEVEL), xp.int64)
 
 
-def _areas(lines: Lines, edges: Array, low: Array, high: Array, backend: Backend) -> Array:
-    if is_numpy_array(edges) and (compiled := compiled_kernels()):
-        areas: Array = compiled.draw(*_columns(lines), edges, low, high)
-        return areas
-    return _drawn(lines, edges, low, high, edges.shape[0], backend)
+def _areas(
+    lines: Lines,
+    level: Array,
+    bins: tuple[Array, Array],
+    edges: Array,
+    n_levels: int,
+    backend: Backend,
+) -> Array:
+    """Return the area in each bin, in plain array arithmetic, from the coarsest bins down."""
+    areas: Array = None
+    for number in range(n_levels - 1, -1, -1):
+        which = backend.xp.nonzero(level == number)[0]
+        size = 1 << number
+        low, high = bins[0][which] // size, -(-bins[1][which] // size)
+        drawn = _drawn(lines.chosen(which), edges[:, ::size], low, high, edges.shape[0], backend)
+        areas = drawn if areas is None else drawn + refined(areas)
+    return areas
 
 
 def _bins_in_reach(
