@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow.parquet
 
 from phasepilot.models.arrays import BoolArray, FloatArray
-from phasepilot.models.diffraction.crystal import Crystal
+from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.crystals.structure_table import read_structures
 from phasepilot.models.diffraction.powder.axis import Axis, AxisKind
 from phasepilot.models.diffraction.powder.backend import NumpyBackend
 from phasepilot.models.diffraction.powder.intensity_factors import lorentz, polarisation
 from phasepilot.models.diffraction.powder.line_drawing import Lines, draw_lines
 from phasepilot.models.diffraction.reflections import powder_sticks
-from phasepilot.models.diffraction.structure_table import read_structures
 from phasepilot.models.log_q import LogQPattern, to_log_q
 from phasepilot.models.pattern import Pattern, q_from_two_theta
 from phasepilot.models.preprocessing.configuration import GridConfiguration

@@ -46,14 +46,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from phasepilot.models.arrays import FloatArray
-from phasepilot.models.diffraction.crystal import Crystal
+from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.crystals.structure_table import read_structures
+from phasepilot.models.diffraction.crystals.symmetry import standard_setting
 from phasepilot.models.diffraction.powder.backend import Backend, NumpyBackend, TorchBackend
 from phasepilot.models.diffraction.powder.recipe import named_recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
 from phasepilot.models.diffraction.reflections import powder_sticks
 from phasepilot.models.diffraction.stick_store import build_stick_store, open_stick_store
-from phasepilot.models.diffraction.structure_table import read_structures
-from phasepilot.models.diffraction.symmetry import standard_setting
 
 MAX_ATOMS = 200
 # The last bin of the recipe, with room for strain.

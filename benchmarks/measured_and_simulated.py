@@ -24,16 +24,16 @@ from rich.table import Table
 from scipy.optimize import least_squares
 
 from phasepilot.models.arrays import FloatArray
-from phasepilot.models.diffraction.crystal import Crystal
-from phasepilot.models.diffraction.formula import formula_amounts, reduced_formula
+from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.crystals.formula import formula_amounts, reduced_formula
+from phasepilot.models.diffraction.crystals.structure_table import read_structures
+from phasepilot.models.diffraction.crystals.symmetry import standard_setting
 from phasepilot.models.diffraction.powder.backend import NumpyBackend
 from phasepilot.models.diffraction.powder.line_widths import thompson_cox_hastings
 from phasepilot.models.diffraction.powder.recipe import TEXTURE_AXES, Recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
 from phasepilot.models.diffraction.reflections import DEFAULT_B_SQUARE_ANGSTROM
 from phasepilot.models.diffraction.stick_store import stick_store
-from phasepilot.models.diffraction.structure_table import read_structures
-from phasepilot.models.diffraction.symmetry import standard_setting
 
 # Of the table; "computed" are those of density functional theory, and prototypes.
 COMPUTED = ("Materials Project", "3DSC", "jarvis", "JARVIS", "alignn", "DeltaCodes", "AFLOW")

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.diffraction import reflections
-from phasepilot.models.diffraction.crystal import Crystal
+from phasepilot.models.diffraction.crystals.crystal import Crystal
 from phasepilot.models.diffraction.reflections import powder_sticks
 
 WAVELENGTH_ANGSTROM = 1.54184

@@ -20,37 +20,37 @@ from rich.console import Console
 from rich.table import Table
 
 from phasepilot.models.arrays import Float32Array
-from phasepilot.models.diffraction.azimuthal_integration import (
+from phasepilot.models.diffraction.crystals.crystal import Crystal, crystal_from_sites
+from phasepilot.models.diffraction.images.azimuthal_integration import (
     LOG_Q_UNIT,
     METHOD,
     integrate_cake,
     integrate_pattern,
 )
-from phasepilot.models.diffraction.crystal import Crystal, crystal_from_sites
-from phasepilot.models.diffraction.detector_geometry import (
+from phasepilot.models.diffraction.images.detector_geometry import (
     DetectorGeometry,
     centred_geometry,
     pyfai_integrator,
 )
-from phasepilot.models.diffraction.diamond_spots import diamond_spots
-from phasepilot.models.diffraction.pixel_map import (
+from phasepilot.models.diffraction.images.diamond_spots import diamond_spots
+from phasepilot.models.diffraction.images.pixel_map import (
     SYNCHROTRON_POLARIZATION,
     pixel_response,
     polar_order,
 )
-from phasepilot.models.diffraction.reflections import Sticks, powder_sticks
-from phasepilot.models.diffraction.ring_image import (
+from phasepilot.models.diffraction.images.ring_image import (
     RingLines,
     modulated_rings,
     ring_lines,
     smooth_rings,
 )
-from phasepilot.models.diffraction.ring_texture import (
+from phasepilot.models.diffraction.images.ring_texture import (
     equivalent_cosines,
     expected_spots,
     fibre_texture,
     grain_spots,
 )
+from phasepilot.models.diffraction.reflections import Sticks, powder_sticks
 from phasepilot.models.log_q import LogQGrid
 
 N_BINS = 2000

@@ -25,8 +25,9 @@ from rich.table import Table
 from scipy.spatial.transform import Rotation
 
 from phasepilot.models.arrays import FloatArray
-from phasepilot.models.diffraction.crystal import Crystal
-from phasepilot.models.diffraction.detector_effects import (
+from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.crystals.structure_table import count_structures, read_structures
+from phasepilot.models.diffraction.images.detector_effects import (
     air_scatter,
     beam_stop,
     counted,
@@ -38,10 +39,13 @@ from phasepilot.models.diffraction.detector_effects import (
     saturated,
     scaled_to_brightest,
 )
-from phasepilot.models.diffraction.spot_drawing import draw_spots
-from phasepilot.models.diffraction.spot_pattern import spots, zone_axis_orientation
-from phasepilot.models.diffraction.spot_settings import FlatDetector, GaussianSpots, SpotSettings
-from phasepilot.models.diffraction.structure_table import count_structures, read_structures
+from phasepilot.models.diffraction.images.spot_drawing import draw_spots
+from phasepilot.models.diffraction.images.spot_pattern import spots, zone_axis_orientation
+from phasepilot.models.diffraction.images.spot_settings import (
+    FlatDetector,
+    GaussianSpots,
+    SpotSettings,
+)
 from phasepilot.models.errors import CrystalError
 
 ZoneAxis = tuple[int, int, int]

@@ -13,8 +13,8 @@ import difflib
 from dataclasses import dataclass
 from math import inf
 
-from phasepilot.models.diffraction.crystal import Crystal, crystal_from_sites
-from phasepilot.models.diffraction.equation_of_state import (
+from phasepilot.models.diffraction.crystals.crystal import Crystal, crystal_from_sites
+from phasepilot.models.diffraction.crystals.equation_of_state import (
     BirchMurnaghan,
     EquationOfState,
     Vinet,

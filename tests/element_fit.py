@@ -1,4 +1,4 @@
-"""How the numbers of models/diffraction/element_statistics.py were counted and fitted."""
+"""How the numbers of models/diffraction/crystals/element_statistics.py were counted and fitted."""
 
 from pathlib import Path
 

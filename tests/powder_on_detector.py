@@ -4,14 +4,14 @@ from functools import cache
 
 import numpy as np
 
-from phasepilot.models.diffraction.crystal import Crystal, crystal_from_sites
-from phasepilot.models.diffraction.detector_geometry import (
+from phasepilot.models.diffraction.crystals.crystal import Crystal, crystal_from_sites
+from phasepilot.models.diffraction.images.detector_geometry import (
     PLAIN_DETECTOR,
     DetectorGeometry,
     plain_detector_config,
 )
+from phasepilot.models.diffraction.images.ring_image import RingLines, ring_lines
 from phasepilot.models.diffraction.reflections import Sticks, powder_sticks
-from phasepilot.models.diffraction.ring_image import RingLines, ring_lines
 
 
 def make_geometry(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from phasepilot.models.diffraction.crystal import crystal_from_sites
+from phasepilot.models.diffraction.crystals.crystal import crystal_from_sites
 
 RIGHT_ANGLES = (90.0, 90.0, 90.0)
 GENERAL_SITES = [("Ti", (0.11, 0.23, 0.37)), ("O", (0.31, 0.07, 0.19))]

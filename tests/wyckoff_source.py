@@ -1,4 +1,4 @@
-"""Where models/diffraction/wyckoff.json comes from; run as a script, it writes the file anew.
+"""Where wyckoff.json comes from; run as a script, it writes the file anew.
 
 Positions and letters of International Tables A are taken from PyXtal (MIT licence), which keeps
 them for origin choice 2, and moved to our standard settings. Relabellings are computed: how the
@@ -19,8 +19,8 @@ import gemmi
 import numpy as np
 
 from phasepilot.models.arrays import FloatArray, IntArray
-from phasepilot.models.diffraction.symmetry import Setting, standard_setting
-from phasepilot.models.diffraction.wyckoff import LETTERS, WyckoffPosition, positions_of
+from phasepilot.models.diffraction.crystals.symmetry import Setting, standard_setting
+from phasepilot.models.diffraction.crystals.wyckoff import LETTERS, WyckoffPosition, positions_of
 
 WYCKOFF_TABLE = Path(__file__).parent.parent / "models" / "diffraction" / "wyckoff.json"
 DEN = gemmi.Op.DEN

@@ -13,8 +13,8 @@ from phasepilot.agent.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from phasepilot.agent.cli.simulation_files import SimulationRecord
-    from phasepilot.models.diffraction.cif import CifEntry
-    from phasepilot.models.diffraction.crystal import Crystal
+    from phasepilot.models.diffraction.crystals.cif import CifEntry
+    from phasepilot.models.diffraction.crystals.crystal import Crystal
     from phasepilot.models.diffraction.powder.emission import Emission
     from phasepilot.models.diffraction.powder.recipe import Recipe
 
@@ -169,7 +169,7 @@ def _prefix(file: Path, out: Path | None) -> Path:
 
 
 def _read(file: Path, keeps_disordered: bool) -> "CifEntry":
-    from phasepilot.models.diffraction.cif import Disorder, read_cif_entry
+    from phasepilot.models.diffraction.crystals.cif import Disorder, read_cif_entry
 
     return read_cif_entry(file, disorder=Disorder.AVERAGE if keeps_disordered else Disorder.REFUSE)
 
@@ -184,7 +184,7 @@ def _simulated(crystal: "Crystal", request: Request) -> tuple["SimulationRecord"
     if request.wavelength:
         recipe, origin = _with_beam(recipe, request.wavelength), "as given"
     if request.poni is not None:
-        from phasepilot.models.diffraction.poni_file import read_geometry
+        from phasepilot.models.diffraction.images.poni_file import read_geometry
 
         beam = _beam(request.wavelength) if request.wavelength else None
         first = beam.wavelengths_angstrom[0] if beam else None

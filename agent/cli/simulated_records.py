@@ -17,23 +17,23 @@ from phasepilot.agent.report.simulation_record import (
     Subject,
 )
 from phasepilot.models.arrays import Array, Float32Array, IntArray
-from phasepilot.models.diffraction.crystal import Crystal
-from phasepilot.models.diffraction.detector_effects import (
+from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.images.detector_effects import (
     Int32Array,
     counted,
     quantised,
     scaled_to_brightest,
 )
-from phasepilot.models.diffraction.detector_geometry import DetectorGeometry, measured_pixels
+from phasepilot.models.diffraction.images.detector_geometry import DetectorGeometry, measured_pixels
+from phasepilot.models.diffraction.images.spot_drawing import draw_spots
+from phasepilot.models.diffraction.images.spot_pattern import spots, zone_axis_orientation
+from phasepilot.models.diffraction.images.spot_settings import GaussianSpots, SpotSettings
 from phasepilot.models.diffraction.powder.backend import NumpyBackend
 from phasepilot.models.diffraction.powder.instrument import MAX_TWO_THETA_DEG, measured_lines
 from phasepilot.models.diffraction.powder.intensity_factors import lorentz, polarisation
 from phasepilot.models.diffraction.powder.recipe import Recipe, Settings
 from phasepilot.models.diffraction.powder.scattering import PhaseLibrary
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator, SimulatedPatterns
-from phasepilot.models.diffraction.spot_drawing import draw_spots
-from phasepilot.models.diffraction.spot_pattern import spots, zone_axis_orientation
-from phasepilot.models.diffraction.spot_settings import GaussianSpots, SpotSettings
 from phasepilot.models.diffraction.stick_store import StickStore, stick_store
 from phasepilot.models.errors import GeometryError
 from phasepilot.models.pattern import q_from_two_theta, two_theta_from_q
@@ -129,9 +129,9 @@ def ring_record(
     ModelsError
         If no ring falls on the detector.
     """
-    from phasepilot.models.diffraction.azimuthal_integration import integrate_pattern
-    from phasepilot.models.diffraction.pixel_map import q_range_per_angstrom
-    from phasepilot.models.diffraction.ring_image import RingLines, smooth_rings
+    from phasepilot.models.diffraction.images.azimuthal_integration import integrate_pattern
+    from phasepilot.models.diffraction.images.pixel_map import q_range_per_angstrom
+    from phasepilot.models.diffraction.images.ring_image import RingLines, smooth_rings
 
     rng = np.random.default_rng(seed)
     settings = recipe.draw(1, rng)

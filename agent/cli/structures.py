@@ -10,7 +10,7 @@ from phasepilot.agent.cli.console import console, print_error, reporting_errors
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from phasepilot.models.diffraction.table_builder import TableBuild
+    from phasepilot.models.diffraction.crystals.table_builder import TableBuild
 
 structures = typer.Typer(no_args_is_help=True)
 
@@ -101,8 +101,8 @@ def _bars() -> "Progress":
 
 def _build(folder: Path, out: Path, licence: str, keep_disordered: bool) -> "TableBuild":
     # spglib and pyarrow take a second to import.
-    from phasepilot.models.diffraction.cif import Disorder
-    from phasepilot.models.diffraction.table_builder import build_structure_table
+    from phasepilot.models.diffraction.crystals.cif import Disorder
+    from phasepilot.models.diffraction.crystals.table_builder import build_structure_table
 
     with _bars() as bars:
         reading = bars.add_task("CIF files", total=None)

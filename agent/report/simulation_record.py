@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray, IntArray
-from phasepilot.models.diffraction.crystal import Crystal
-from phasepilot.models.diffraction.detector_effects import Int32Array
-from phasepilot.models.diffraction.detector_geometry import DetectorGeometry
+from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.images.detector_effects import Int32Array
+from phasepilot.models.diffraction.images.detector_geometry import DetectorGeometry
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import gemmi
 import numpy as np
 
 from phasepilot.models.arrays import BoolArray, FloatArray, Int32Array, IntArray
-from phasepilot.models.diffraction.crystal import Crystal
-from phasepilot.models.diffraction.symmetry import setting
+from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.crystals.symmetry import setting
 from phasepilot.models.errors import CrystalError
 
 # A usual isotropic displacement parameter of inorganic crystals at room temperature, in angstrom^2;

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray, IntArray
-from phasepilot.models.diffraction.crystal import Crystal
+from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.crystals.structure_table import count_structures, read_structures
+from phasepilot.models.diffraction.crystals.symmetry import standard_setting
 from phasepilot.models.diffraction.reflections import Sticks, powder_sticks
-from phasepilot.models.diffraction.structure_table import count_structures, read_structures
-from phasepilot.models.diffraction.symmetry import standard_setting
 from phasepilot.models.errors import CrystalError, StickStoreError
 
 # What is kept of a structure: lines of at least this height against its highest, with 1 / q^2 for

@@ -6,8 +6,8 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from phasepilot.models.arrays import Array, IntArray
+from phasepilot.models.diffraction.crystals.symmetry import N_SPACE_GROUPS, standard_setting
 from phasepilot.models.diffraction.powder.axis import DEGREE
-from phasepilot.models.diffraction.symmetry import N_SPACE_GROUPS, standard_setting
 
 # Which of six draws is each of e11, e22, e33, e23, e13, e12 of a strain that keeps the crystal
 # system; 6 stands for 0. Axes as in the standard settings: a along x, c* along z, monoclinic b

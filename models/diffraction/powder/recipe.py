@@ -13,10 +13,10 @@ from numpy.random import Generator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from phasepilot.models.arrays import FloatArray
-from phasepilot.models.diffraction.cell_materials import CELL_MATERIALS
-from phasepilot.models.diffraction.pattern_augmentation import ThinFilmAugmentation
+from phasepilot.models.diffraction.crystals.cell_materials import CELL_MATERIALS
 from phasepilot.models.diffraction.powder.axis import AxisKind
 from phasepilot.models.diffraction.powder.emission import Emission, emission
+from phasepilot.models.diffraction.powder.pattern_augmentation import ThinFilmAugmentation
 from phasepilot.models.diffraction.powder.quantity import (
     Drawn,
     Fraction,
@@ -105,7 +105,7 @@ class Variant(_Strict):
     air_scatter_decay_deg, hump_q_per_angstrom, hump_width_per_angstrom
     gasket, gasket_material
         Height of the strongest line of the gasket, and the place of its material among
-        `phasepilot.models.diffraction.cell_materials.CELL_MATERIALS`.
+        `phasepilot.models.diffraction.crystals.cell_materials.CELL_MATERIALS`.
     diamond_spots, spot_height
         Number of reflections of single-crystal diamond, and their height.
     peak_counts

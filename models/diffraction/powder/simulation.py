@@ -7,11 +7,7 @@ from math import pi
 import numpy as np
 
 from phasepilot.models.arrays import Array, FloatArray, IntArray
-from phasepilot.models.diffraction.cell_materials import CELL_MATERIALS, DIAMOND
-from phasepilot.models.diffraction.pattern_augmentation import (
-    ThinFilmAugmentation,
-    augment_thin_film,
-)
+from phasepilot.models.diffraction.crystals.cell_materials import CELL_MATERIALS, DIAMOND
 from phasepilot.models.diffraction.powder.axis import DEGREE, Axis, AxisKind
 from phasepilot.models.diffraction.powder.backend import Backend
 from phasepilot.models.diffraction.powder.background import (
@@ -27,6 +23,10 @@ from phasepilot.models.diffraction.powder.measurement import (
     cropped,
     faulty_bins,
     saturated,
+)
+from phasepilot.models.diffraction.powder.pattern_augmentation import (
+    ThinFilmAugmentation,
+    augment_thin_film,
 )
 from phasepilot.models.diffraction.powder.recipe import Settings
 from phasepilot.models.diffraction.powder.scattering import PhaseLibrary

@@ -6,7 +6,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from phasepilot.models.arrays import Array, IntArray
-from phasepilot.models.diffraction.symmetry import N_SPACE_GROUPS, standard_setting
+from phasepilot.models.diffraction.crystals.symmetry import N_SPACE_GROUPS, standard_setting
 
 MAX_ROTATIONS = 24
 

@@ -13,8 +13,8 @@ from phasepilot.agent.cli.simulated_records import (
     usual_indices,
 )
 from phasepilot.agent.report.simulation_record import PowderRecord
-from phasepilot.models.diffraction.crystal import Crystal, crystal_from_sites
-from phasepilot.models.diffraction.detector_geometry import (
+from phasepilot.models.diffraction.crystals.crystal import Crystal, crystal_from_sites
+from phasepilot.models.diffraction.images.detector_geometry import (
     DetectorGeometry,
     centred_geometry,
     plain_detector_config,

@@ -7,7 +7,7 @@ from cif_text import WITH_OCCUPANCY, make_cif, write_cif
 from typer.testing import CliRunner, Result
 
 from phasepilot.agent.cli.structures import structures
-from phasepilot.models.diffraction.structure_table import read_structures
+from phasepilot.models.diffraction.crystals.structure_table import read_structures
 
 MIXED = make_cif(columns=WITH_OCCUPANCY, atoms="Na1 Na 0 0 0 0.7\nCl1 Cl 0.5 0.5 0.5 1")
 

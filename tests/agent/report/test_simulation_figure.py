@@ -10,7 +10,7 @@ from phasepilot.agent.report.simulation_record import (
     SpotRecord,
     Subject,
 )
-from phasepilot.models.diffraction.crystal import crystal_from_sites
+from phasepilot.models.diffraction.crystals.crystal import crystal_from_sites
 
 POLONIUM = crystal_from_sites("Po", "P m -3 m", (3.3,) * 3 + (90.0,) * 3, [("Po", (0, 0, 0))])
 SUBJECT = Subject(POLONIUM, "ideal", "", 7, (1.5,), (1.0,))

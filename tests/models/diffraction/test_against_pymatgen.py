@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from phasepilot.models.diffraction import reflections
-from phasepilot.models.diffraction.crystal import crystal, crystal_from_sites
-from phasepilot.models.diffraction.pymatgen_structure import pymatgen_from_crystal
+from phasepilot.models.diffraction.crystals.crystal import crystal, crystal_from_sites
+from phasepilot.models.diffraction.crystals.pymatgen_structure import pymatgen_from_crystal
+from phasepilot.models.diffraction.crystals.structure_table import count_structures, read_structures
 from phasepilot.models.diffraction.reflections import powder_sticks
-from phasepilot.models.diffraction.structure_table import count_structures, read_structures
 
 xrd = pytest.importorskip("pymatgen.analysis.diffraction.xrd")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phasepilot.models.diffraction.crystal import crystal_from_sites
+from phasepilot.models.diffraction.crystals.crystal import crystal_from_sites
 from phasepilot.models.diffraction.reflections import form_factors, powder_sticks
 from phasepilot.models.errors import CrystalError
 

@@ -7,8 +7,9 @@ import pytest
 from structure_rows import BADDELEYITE, NACL, SI, STRUCTURES, make_row, write_table
 
 from phasepilot.models.diffraction import stick_store as module
-from phasepilot.models.diffraction.cell_materials import DIAMOND
-from phasepilot.models.diffraction.crystal import crystal_from_sites
+from phasepilot.models.diffraction.crystals.cell_materials import DIAMOND
+from phasepilot.models.diffraction.crystals.crystal import crystal_from_sites
+from phasepilot.models.diffraction.crystals.structure_table import read_structures
 from phasepilot.models.diffraction.reflections import form_factors, powder_sticks
 from phasepilot.models.diffraction.stick_store import (
     MAX_LINES,
@@ -17,7 +18,6 @@ from phasepilot.models.diffraction.stick_store import (
     open_stick_store,
     stick_store,
 )
-from phasepilot.models.diffraction.structure_table import read_structures
 from phasepilot.models.errors import CrystalError, StickStoreError
 
 # Diamond, CsCl, rutile, ZnS and hcp Mg; Ge has the family of Si.

@@ -10,14 +10,14 @@ import gemmi
 import numpy as np
 import pytest
 
-from phasepilot.models.diffraction.crystal import Crystal, crystal, crystal_from_sites
-from phasepilot.models.diffraction.reflections import form_factors, powder_sticks
-from phasepilot.models.diffraction.symmetry import (
+from phasepilot.models.diffraction.crystals.crystal import Crystal, crystal, crystal_from_sites
+from phasepilot.models.diffraction.crystals.symmetry import (
     N_HALL_NUMBERS,
     N_SPACE_GROUPS,
     setting,
     standard_setting,
 )
+from phasepilot.models.diffraction.reflections import form_factors, powder_sticks
 
 # High enough for 006 along the six-fold screw axes of the cells below.
 Q_MAX = 6.6

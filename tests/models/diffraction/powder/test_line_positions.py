@@ -7,12 +7,12 @@ from powder_samples import make_backend
 from scipy.optimize import brentq
 from spot_crystals import SYSTEMS, make_crystal
 
+from phasepilot.models.diffraction.crystals.symmetry import standard_setting
 from phasepilot.models.diffraction.powder.line_positions import (
     displacement_shift_deg,
     free_strain_components,
     strained_reciprocal,
 )
-from phasepilot.models.diffraction.symmetry import standard_setting
 
 HKL = np.array([hkl for hkl in product(range(-3, 4), repeat=3) if any(hkl)])
 # Lengths and angles that a crystal system leaves free.

@@ -12,7 +12,7 @@ from pymatgen.analysis.diffraction.xrd import XRDCalculator
 from pymatgen.core import Lattice, Structure
 from spot_crystals import make_cubic, make_silicon
 
-from phasepilot.models.diffraction.cell_materials import CELL_MATERIALS
+from phasepilot.models.diffraction.crystals.cell_materials import CELL_MATERIALS
 from phasepilot.models.diffraction.powder import line_drawing
 from phasepilot.models.diffraction.powder.recipe import named_recipe, recipe_names
 from phasepilot.models.errors import PatternError

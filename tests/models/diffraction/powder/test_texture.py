@@ -5,12 +5,12 @@ import pytest
 from scipy.integrate import lebedev_rule
 from spot_crystals import SYSTEMS, make_crystal
 
+from phasepilot.models.diffraction.crystals.symmetry import standard_setting
 from phasepilot.models.diffraction.powder.texture import (
     cosine_texture,
     laue_rotations_of_space_groups,
     march_dollase,
 )
-from phasepilot.models.diffraction.symmetry import standard_setting
 
 HKL = np.array([hkl for hkl in product(range(-2, 3), repeat=3) if any(hkl)])
 

@@ -1,0 +1,1 @@
+"""Crystal structures: read, made up, changed, and what their symmetry says."""
