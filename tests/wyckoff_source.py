@@ -22,7 +22,9 @@ from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.diffraction.crystals.symmetry import Setting, standard_setting
 from phasepilot.models.diffraction.crystals.wyckoff import LETTERS, WyckoffPosition, positions_of
 
-WYCKOFF_TABLE = Path(__file__).parent.parent / "models" / "diffraction" / "wyckoff.json"
+WYCKOFF_TABLE = (
+    Path(__file__).parent.parent / "models" / "diffraction" / "crystals" / "wyckoff.json"
+)
 DEN = gemmi.Op.DEN
 Word = tuple[int, ...]
 

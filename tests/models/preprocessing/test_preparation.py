@@ -211,7 +211,8 @@ def test_a_very_short_range_is_prepared_too(name: str, width_deg: float) -> None
     two_theta = np.linspace(26.0, 26.0 + width_deg, 40)
     counts = 20 + 500 * np.exp(-(((two_theta - two_theta.mean()) / 0.05) ** 2))
     pattern = Pattern.from_two_theta(two_theta, counts, wavelength_angstrom=1.5406)
-    signal, is_measured = prepare_pattern(pattern, PREPROCESSINGS[name])
+    preprocessing = PREPROCESSINGS[name]
+    signal, is_measured = network_input(prepare_pattern(pattern, preprocessing), preprocessing)
     assert signal.max() == 1.0
     assert 0 < is_measured.sum() < 50
 
