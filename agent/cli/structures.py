@@ -100,7 +100,7 @@ def _bars() -> "Progress":
 
 
 def _build(folder: Path, out: Path, licence: str, keep_disordered: bool) -> "TableBuild":
-    # spglib and pyarrow take a second to import.
+    # spglib takes a second to import, and so does pyarrow, which is in the train extra.
     from phasepilot.models.diffraction.crystals.cif import Disorder
     from phasepilot.models.diffraction.crystals.table_builder import build_structure_table
 

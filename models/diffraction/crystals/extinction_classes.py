@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phasepilot.models.arrays import IntArray
-from phasepilot.models.diffraction.crystals.symmetry import N_SPACE_GROUPS
+from phasepilot.models.diffraction.crystals.symmetry import N_SPACE_GROUPS, standard_setting
 from phasepilot.models.errors import CrystalError
 
 
@@ -209,12 +209,7 @@ def extinction_class(space_group_number: int) -> int:
     >>> extinction_class(216) == extinction_class(225) != extinction_class(221)
     True
     """
-    if not 1 <= space_group_number <= N_SPACE_GROUPS:
-        raise CrystalError(
-            f"space_group_number must be from 1 to {N_SPACE_GROUPS}, but is {space_group_number};"
-            " give the number of International Tables A."
-        )
-    return int(CLASS_OF_SPACE_GROUP[space_group_number - 1])
+    return int(CLASS_OF_SPACE_GROUP[standard_setting(space_group_number).space_group_number - 1])
 
 
 def extinction_symbol(space_group_number: int) -> str:

@@ -221,7 +221,7 @@ def standard_crystal(cell: UnitCell) -> Crystal:
 
 def _symmetry_dataset(cell: UnitCell, tolerance_angstrom: float) -> Any:
     """Return spglib's dataset, None if it finds no symmetry."""
-    # spglib is an extra, and only crystals that come from elsewhere need it.
+    # Only crystals that come from elsewhere need it; most of the program starts without.
     import spglib
     from spglib.error import SpglibError
 
