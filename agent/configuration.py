@@ -31,6 +31,10 @@ class AgentConfiguration(BaseModel):
         Name of the stream that holds the frames.
     model : str
         Name of the network, or the path of a card.
+    library : str or None
+        Folder of known phases: CIF files, or what `phasepilot library build` wrote.
+    set_level : float
+        How often the sets of crystal systems and space groups are to hold the truth.
     tracker : TrackerSettings
     steering : CompressionSettings or None
         None: the agent watches and suggests nothing but to continue.
@@ -46,6 +50,8 @@ class AgentConfiguration(BaseModel):
     axis_field: str | None = None
     stream: str = "primary"
     model: str = DEFAULT_MODEL
+    library: str | None = None
+    set_level: float = Field(0.9, ge=0.5, lt=1)
     tracker: TrackerSettings = TrackerSettings()
     steering: CompressionSettings | None = None
 

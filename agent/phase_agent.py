@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from phasepilot.agent.analysis_run import AnalysisRun, DocumentSink
@@ -15,6 +16,7 @@ from phasepilot.agent.frame_pipeline import FramePipeline
 from phasepilot.agent.frames import MAX_OPEN_RUNS, Frame, FrameReader
 from phasepilot.agent.run_history import RunHistory, RunReport
 from phasepilot.agent.worker import Worker
+from phasepilot.models.identification.known_structures import open_known_structures
 from phasepilot.models.networks.registry import PhaseModel, load_model
 from phasepilot.models.suggestion import Advice, Suggestion
 
@@ -25,6 +27,15 @@ _MAX_FUTURES = 10_000
 _MAX_PROBLEMS = 1000
 # A plan that waits for its advice never has more than one; others may run ahead by this many.
 MAX_WAITING_FRAMES = 2000
+
+
+def _configured_model(configuration: AgentConfiguration) -> PhaseModel:
+    index = None
+    if configuration.library is not None:
+        index, problems = open_known_structures(Path(configuration.library).expanduser())
+        for problem in problems:
+            logger.warning("library: %s", problem)
+    return load_model(configuration.model, index=index, set_level=configuration.set_level)
 
 
 class PhaseAgent:
@@ -50,7 +61,7 @@ class PhaseAgent:
         self, configuration: AgentConfiguration, *, model: PhaseModel | None = None
     ) -> None:
         self.configuration = configuration
-        self._model = model or load_model(configuration.model)
+        self._model = model or _configured_model(configuration)
         self._pipeline = FramePipeline(configuration, self._model)
         self._reader = FrameReader(configuration)
         self._histories: OrderedDict[str, RunHistory] = OrderedDict()

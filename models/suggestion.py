@@ -91,8 +91,15 @@ class Advice:
     space_group_number: int = _column("integer")
     space_group_probability: float = _column("number")
     space_group_probabilities: tuple[float, ...] = _column("array")
-    entropy: float = _column("number", "nat")
+    space_group_set: str = _column("string")
+    set_level: float = _column("number")
+    extinction_class: str = _column("string")
+    entropy_bits: float = _column("number", "bit")
+    epistemic_bits: float = _column("number", "bit")
     novelty: float = _column("number")
+    verdict: str = _column("string")
+    verdict_reason: str = _column("string")
+    phases: str = _column("string")
     axis_value: float = _column("number")
     strain: float = _column("number")
     strain_uncertainty: float = _column("number")
@@ -144,8 +151,8 @@ def advice_data_keys(source: str) -> dict[str, Mapping[str, Any]]:
 
     Examples
     --------
-    >>> advice_data_keys("phasepilot")["entropy"]["units"]
-    'nat'
+    >>> advice_data_keys("phasepilot")["entropy_bits"]["units"]
+    'bit'
     """
     numpy_types = {"number": "<f8", "integer": "<i8", "array": "<f8"}
     keys: dict[str, Mapping[str, Any]] = {}

@@ -63,7 +63,7 @@ BADDELEYITE = make_row(
         (8, (0.4496, 0.7569, 0.4792), 4),
     ],
 )
-# Of these, Si, CsCl, rutile, ZnS and Mg are of families that are held out.
+# Of these, Si and Ge are of one family, that is held out.
 STRUCTURES = (
     NACL,
     make_row("KCl", (225, 523), cubic(6.292), [(19, _ORIGIN, 4), (17, _CENTRE, 4)]),

@@ -1,5 +1,6 @@
 """A training run small enough for a test: a tiny network on the structures of `structure_rows`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,18 @@ from phasepilot.models.training.configuration import (
     read_training_configuration,
 )
 
+Configure = Callable[..., TrainingConfiguration]
+
+TINY = {
+    "channels": [4, 4],
+    "kernels": [32, 16],
+    "strides": [16, 4],
+    "dense": [8, 6],
+    "dropout": 0.1,
+}
+# The smallest of the papers' networks; their kernels need more bins.
+REFERENCE = {"network": {"kind": "acnn"}, "preprocessing": {"grid": {"n_bins": 4096}}}
+
 
 def training_entries(**changes: Any) -> dict[str, Any]:
     """What the YAML file of the run holds; five batches, a checkpoint after every second."""
@@ -19,12 +32,15 @@ def training_entries(**changes: Any) -> dict[str, Any]:
         "structures": "structures.parquet",
         "work_directory": "run",
         "preprocessing": {"grid": {"n_bins": 1024}},
-        "network": {"channels": 4, "dense": [8, 8]},
+        "network": {"sizes": TINY},
         "n_patterns": 40,
         "batch_size": 8,
+        "warm_up_batches": 2,
         "n_validation": 64,
+        "n_watched": 40,
+        "validate_every": 2,
         "checkpoint_every": 2,
-        "n_threads": 1,
+        "n_workers": 0,
     }
     return {**entries, **changes}
 

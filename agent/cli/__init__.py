@@ -2,8 +2,12 @@
 
 import typer
 
+from phasepilot.agent.cli.benchmark import benchmark
 from phasepilot.agent.cli.classify import classify
 from phasepilot.agent.cli.demo import demo
+from phasepilot.agent.cli.explain import explain
+from phasepilot.agent.cli.identify import identify
+from phasepilot.agent.cli.library import library
 from phasepilot.agent.cli.recipes import recipes
 from phasepilot.agent.cli.replay import replay
 from phasepilot.agent.cli.simulate import simulate
@@ -12,10 +16,14 @@ from phasepilot.agent.cli.train import train
 from phasepilot.agent.cli.upload import upload
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (demo, classify, simulate, recipes, replay, upload, train):
+for command in (
+    *(demo, classify, identify, explain, simulate, recipes),
+    *(replay, upload, train, benchmark),
+):
     app.command()(command)
 
 
+app.add_typer(library, name="library")
 app.add_typer(structures, name="structures")
 
 

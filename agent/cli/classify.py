@@ -16,6 +16,7 @@ from phasepilot.models.suggestion import CRYSTAL_SYSTEMS
 
 if TYPE_CHECKING:
     from phasepilot.models.networks.estimate import PhaseEstimate
+    from phasepilot.models.networks.registry import PhaseModel
 
 N_SPACE_GROUPS_SHOWN = 5
 
@@ -40,16 +41,28 @@ def classify(
         Axis, typer.Option(help="First column: two_theta in degree, or q in 1/angstrom.")
     ] = Axis.TWO_THETA,
     model: Annotated[str, typer.Option(help="Name of the network, or path of its card.")] = "",
+    library: Annotated[
+        Path | None,
+        typer.Option(
+            help="Known phases: a folder of CIF files, or one made by `phasepilot library build`."
+        ),
+    ] = None,
+    set_level: Annotated[
+        float, typer.Option(help="How often the sets are to hold the truth.", min=0.5, max=0.99)
+    ] = 0.9,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")
     ] = False,
 ) -> None:
     """Name crystal system and space group of measured patterns, with probabilities.
 
+    With --library the known phases that explain each pattern are named too, and weighed in.
+
     Files that cannot be read are reported and passed over; the status is then 1.
     """
     with reporting_errors():
-        rows, n_failed = _classify(files, wavelength, axis, model)
+        loaded = _loaded(model, library, set_level)
+        rows, n_failed = _classify(files, wavelength, axis, loaded)
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))
@@ -59,14 +72,25 @@ def classify(
         raise typer.Exit(1)
 
 
-def _classify(
-    files: list[Path], wavelength: float | None, axis: Axis, model_name: str
-) -> tuple[list[dict[str, Any]], int]:
+def _loaded(name: str, library: Path | None, set_level: float) -> "PhaseModel":
     # ONNX Runtime is loaded only when something is to be classified.
-    from phasepilot.agent.pattern_files import read_pattern
     from phasepilot.models.networks.registry import DEFAULT_MODEL, load_model
 
-    model = load_model(model_name or DEFAULT_MODEL)
+    if library is None:
+        return load_model(name or DEFAULT_MODEL, set_level=set_level)
+    from phasepilot.models.identification.known_structures import open_known_structures
+
+    index, problems = open_known_structures(library)
+    for problem in problems:
+        print_error(problem)
+    return load_model(name or DEFAULT_MODEL, set_level=set_level, index=index)
+
+
+def _classify(
+    files: list[Path], wavelength: float | None, axis: Axis, model: "PhaseModel"
+) -> tuple[list[dict[str, Any]], int]:
+    from phasepilot.agent.pattern_files import read_pattern
+
     rows: list[dict[str, Any]] = []
     n_failed = 0
     for file in files:
@@ -90,31 +114,59 @@ def _row(file: Path, estimate: "PhaseEstimate", seconds: float) -> dict[str, Any
         "crystal_system": estimate.crystal_system,
         "crystal_system_probabilities": dict(systems),
         "crystal_system_set": list(estimate.crystal_system_set),
-        "crystal_system_set_level": estimate.set_level,
         "space_group_number": estimate.space_group_number,
         "space_group_top": [
             {"number": number, "symbol": space_group_symbol(number), "probability": probability}
             for number, probability in estimate.top_space_groups(N_SPACE_GROUPS_SHOWN)
         ],
+        "space_group_set": list(estimate.space_group_set),
+        "set_level": estimate.set_level,
+        "extinction_class": estimate.extinction_class,
+        "entropy_bits": estimate.entropy_bits,
+        "epistemic_bits": estimate.epistemic_bits,
         "novelty": estimate.novelty,
+        "verdict": "known" if estimate.verdict.is_known else "unknown",
+        "verdict_reason": estimate.verdict.reason,
+        "phases": [
+            {
+                "name": phase.name,
+                "formula": phase.formula,
+                "space_group_number": phase.space_group_number,
+                "fraction": phase.fraction,
+                "strain": phase.strain,
+                "explained": phase.explained,
+            }
+            for phase in estimate.phases
+        ],
         "seconds": seconds,
     }
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    level = rows[0]["crystal_system_set_level"]
-    table = Table("file", "crystal system", f"set at {level:.0%}", "space group", "novelty")
+    level = rows[0]["set_level"]
+    table = Table("file", "crystal system", f"set at {level:.0%}", "space group", "verdict")
+    has_phases = any(row["phases"] for row in rows)
+    if has_phases:
+        table.add_column("phases")
     for row in rows:
         probability = row["crystal_system_probabilities"][row["crystal_system"]]
         groups = [
             f"{group['number']} {group['symbol']} ({group['probability']:.0%})"
             for group in row["space_group_top"][:3]
         ]
+        phases = [
+            f"{phase['name']} ({phase['fraction']:.0%}, strain {phase['strain']:+.2%})"
+            for phase in row["phases"]
+        ]
+        verdict = row["verdict"]
+        if verdict == "unknown":
+            verdict = f"unknown: {row['verdict_reason']}"
         table.add_row(
             Path(row["file"]).name,
             f"{row['crystal_system']} ({probability:.0%})",
             ", ".join(row["crystal_system_set"]),
             "\n".join(groups),
-            f"{row['novelty']:.2f}",
+            verdict,
+            *(["\n".join(phases)] if has_phases else []),
         )
     return table

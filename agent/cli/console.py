@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -10,8 +11,11 @@ from rich.markup import escape
 from phasepilot.agent.errors import AgentError
 from phasepilot.models.errors import ModelsError
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 _EXTRA_OF = {
-    **dict.fromkeys(("torch", "onnx", "pyarrow", "pymatgen", "numba"), "train"),
+    **dict.fromkeys(("torch", "onnx", "pyarrow", "pymatgen", "numba", "sklearn"), "train"),
     **dict.fromkeys(("ophyd", "tiled"), "sim"),
     **dict.fromkeys(("pyFAI", "fabio"), "images"),
 }
@@ -43,3 +47,17 @@ def reporting_errors() -> Iterator[None]:
             f" install phasepilot with the extra: pip install 'phasepilot[{extra}]'."
         )
         raise typer.Exit(1) from error
+
+
+def bars_of_counts() -> "Progress":
+    """Return progress bars that say how many of how many are done, and for how long."""
+    # A seventh of a second that most commands do not need.
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )

@@ -1,15 +1,32 @@
-"""What a network says about one pattern, with how sure it is."""
+"""What is said about one pattern, with how sure it is."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from phasepilot.models.arrays import FloatArray
-from phasepilot.models.networks.space_groups import crystal_system_index
+from phasepilot.models.diffraction.crystals.extinction_classes import EXTINCTION_CLASSES
+from phasepilot.models.identification.phase_match import PhaseMatch
+from phasepilot.models.networks.symmetry_levels import (
+    crystal_system_probabilities,
+    extinction_probabilities,
+)
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS
 
-_SYSTEM_OF_GROUP = crystal_system_index(np.arange(1, 231))
-_FIRST_OF_SYSTEM = np.searchsorted(_SYSTEM_OF_GROUP, np.arange(len(CRYSTAL_SYSTEMS)))
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the pattern is of a kind that the answer can be trusted for.
+
+    Attributes
+    ----------
+    is_known : bool
+    reason : str
+        One sentence: what was found unusual, or that nothing was.
+    """
+
+    is_known: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,30 +35,55 @@ class PhaseEstimate:
 
     Attributes
     ----------
-    crystal_system_probabilities : ndarray, shape (7,)
-        In the order of `CRYSTAL_SYSTEMS`.
     space_group_probabilities : ndarray, shape (230,)
-        Of space groups 1 to 230; those of a crystal system sum to that system's probability.
+        Of space groups 1 to 230; all coarser levels are sums of these.
     crystal_system_set : tuple of str
         Systems that together hold the true one at the level `set_level`, for patterns like those
-        that calibrated the network; most probable first.
+        that calibrated; most probable first.
+    space_group_set : tuple of int
+        The same for space group numbers.
+    set_level : float
+    entropy_bits : float
+        Of the space groups; log2 230 = 7.8 when nothing is known.
+    epistemic_bits : float
+        The part of it that more training could settle, at most `entropy_bits`; the rest lies in the
+        pattern itself.
     novelty : float
-        Share of the calibration patterns that look more familiar to the network, 0 to 1.
-    entropy : float
-        Of the crystal systems, in nat; ln 7 = 1.95 when nothing is known.
+        Share of the calibration patterns that look more familiar, 0 to 1.
+    verdict : Verdict
+    phases : tuple of PhaseMatch
+        Known phases found in the pattern, the largest fraction first; empty without a library.
     """
 
-    crystal_system_probabilities: FloatArray
     space_group_probabilities: FloatArray
     crystal_system_set: tuple[str, ...]
+    space_group_set: tuple[int, ...]
     set_level: float
+    entropy_bits: float
+    epistemic_bits: float
     novelty: float
-    entropy: float
+    verdict: Verdict
+    phases: tuple[PhaseMatch, ...] = ()
+
+    @property
+    def crystal_system_probabilities(self) -> FloatArray:
+        """Probabilities in the order of `CRYSTAL_SYSTEMS`, shape (7,)."""
+        return crystal_system_probabilities(self.space_group_probabilities)
+
+    @property
+    def extinction_class_probabilities(self) -> FloatArray:
+        """Probabilities in the order of `EXTINCTION_CLASSES`, shape (97,)."""
+        return extinction_probabilities(self.space_group_probabilities)
 
     @property
     def crystal_system(self) -> str:
         """The most probable crystal system."""
         return CRYSTAL_SYSTEMS[int(self.crystal_system_probabilities.argmax())]
+
+    @property
+    def extinction_class(self) -> str:
+        """The extinction symbol of the most probable extinction class."""
+        return EXTINCTION_CLASSES[int(self.extinction_class_probabilities.argmax())].symbol
 
     @property
     def space_group_number(self) -> int:
@@ -56,19 +98,3 @@ class PhaseEstimate:
         """Return the most probable space groups and their probabilities."""
         order = np.argsort(-self.space_group_probabilities, kind="stable")[:n_groups]
         return [(int(k) + 1, float(self.space_group_probabilities[k])) for k in order]
-
-
-def combine_heads(
-    system_probabilities: FloatArray, group_probabilities: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return system and space-group probabilities that do not contradict each other.
-
-    Both heads speak of the crystal system; the geometric mean of the two is taken, and space
-    groups share out what their system has. Shapes (n, 7) and (n, 230) in and out.
-    """
-    # Space groups are numbered by crystal system, so each system is one stretch of columns.
-    summed = np.add.reduceat(group_probabilities, _FIRST_OF_SYSTEM, axis=1)
-    joint = np.sqrt(system_probabilities * summed)
-    joint /= joint.sum(axis=1, keepdims=True)
-    share = joint / np.maximum(summed, 1e-300)
-    return joint, group_probabilities * share[:, _SYSTEM_OF_GROUP]

@@ -2,43 +2,28 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phasepilot.models.errors import WeightsError
 from phasepilot.models.log_q import LogQGrid
-from phasepilot.models.preprocessing.configuration import NPCNN_V1, GridConfiguration, Preprocessing
+from phasepilot.models.preprocessing.configuration import Preprocessing
 
-
-class Calibration(BaseModel):
-    """Numbers fitted on held-out simulated patterns, applied to the logits of the network.
-
-    Attributes
-    ----------
-    crystal_system_temperature, space_group_temperature : float
-        Logits are divided by these.
-    set_level : float
-        Coverage aimed at by the conformal sets.
-    crystal_system_threshold, space_group_threshold : float
-        A class is in the set when its probability is at least this (split conformal, least
-        ambiguous sets: Sadinle, Lei & Wasserman, J. Am. Stat. Assoc. 114, 223 (2019)).
-    familiarity_quantiles : tuple of float
-        Quantiles, evenly spaced from 0 to 1, of the log-sum-exp of the space-group logits.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    crystal_system_temperature: float = Field(gt=0)
-    space_group_temperature: float = Field(gt=0)
-    set_level: float = Field(gt=0, lt=1)
-    crystal_system_threshold: float
-    space_group_threshold: float
-    familiarity_quantiles: tuple[float, ...] = Field(min_length=2)
+_SHA256 = "^[0-9a-f]{64}$"
 
 
 class ModelCard(BaseModel):
-    """Where a network comes from, what it covers and what was measured of it."""
+    """Where a network comes from, what it covers and what was measured of it.
+
+    Attributes
+    ----------
+    file, sha256 : str
+        Its weights.
+    calibration_file, calibration_sha256 : str
+        What turns its outputs into calibrated answers, fitted on held-out simulated patterns.
+    search_file, search_sha256 : str or None
+        What weighs it against a search over known structures; None if that was not fitted.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +31,11 @@ class ModelCard(BaseModel):
     network: str
     reference: str
     file: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: str = Field(pattern=_SHA256)
+    calibration_file: str
+    calibration_sha256: str = Field(pattern=_SHA256)
+    search_file: str | None = None
+    search_sha256: str | None = Field(default=None, pattern=_SHA256)
     licence: str
     code_version: str
     trained_on: str
@@ -62,18 +51,8 @@ class ModelCard(BaseModel):
     q_max_per_angstrom: float
     n_bins: int
     preprocessing: Preprocessing
-    calibration: Calibration
     measured: dict[str, float | int]
     limits: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in_preprocessing(cls, content: Any) -> Any:
-        # Cards from before this was written down belong to networks trained like the first.
-        if not isinstance(content, dict) or "preprocessing" in content:
-            return content
-        grid = {name: content.get(name) for name in GridConfiguration.model_fields}
-        return {**content, "preprocessing": {**NPCNN_V1.model_dump(), "grid": grid}}
 
     @property
     def grid(self) -> LogQGrid:
@@ -98,8 +77,8 @@ def read_card(path: Path) -> ModelCard:
         ) from error
 
 
-def check_sha256(path: Path, card: ModelCard) -> bytes:
-    """Return the content of the weights file, which must be the one that the card describes.
+def check_sha256(path: Path, sha256: str) -> bytes:
+    """Return the content of a file, which must be the one that a card describes.
 
     Raises
     ------
@@ -110,13 +89,13 @@ def check_sha256(path: Path, card: ModelCard) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise WeightsError(
-            f"the network {card.name} must lie at {path}, but it cannot be read ({error});"
+            f"a file of the network must lie at {path}, but it cannot be read ({error});"
             " reinstall phasepilot."
         ) from error
     digest = hashlib.sha256(content).hexdigest()
-    if digest != card.sha256:
+    if digest != sha256:
         raise WeightsError(
-            f"the network {card.name} must have sha256 {card.sha256[:12]}..., but {path} has"
+            f"{path} must have sha256 {sha256[:12]}..., as its card says, but has"
             f" {digest[:12]}...; the file is damaged or not the one of this card: reinstall it."
         )
     return content

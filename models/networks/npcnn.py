@@ -1,65 +1,66 @@
-"""The no-pooling convolutional network (NPCNN): three strided convolutions and a dense head."""
+"""The no-pooling convolutional network (NPCNN) of Salgado et al.: it keeps the order of lines."""
 
-from dataclasses import dataclass
-
+import torch
 from torch import Tensor, nn
 
-N_CRYSTAL_SYSTEMS = 7
-N_SPACE_GROUPS = 230
-
-
-@dataclass(frozen=True, slots=True)
-class NpcnnShape:
-    """Sizes of the network.
-
-    The paper's first kernel spans 100 points, 1.0 degree; 32 bins of ln q span as much near 40
-    degree of Cu K-alpha. The paper's dense layers (2300 and 1150) are narrowed to fit 8 million
-    parameters.
-    """
-
-    n_bins: int = 4096
-    channels: int = 80
-    kernels: tuple[int, int, int] = (32, 16, 8)
-    strides: tuple[int, int, int] = (8, 4, 2)
-    dense: tuple[int, int] = (1024, 512)
-    convolution_dropout: float = 0.3
-    dense_dropout: float = 0.5
+CHANNELS = 80
+KERNELS = (100, 50, 25)
+STRIDES = (5, 5, 2)
+CONVOLUTION_DROPOUT = 0.3
+DENSE = (2300, 1150)
+DENSE_DROPOUT = 0.5
 
 
 class Npcnn(nn.Module):
-    """NPCNN with a crystal-system and a space-group head.
+    """Three strided convolutions and three dense layers.
 
-    Input (n_patterns, 2, n_bins): root intensity and mask. Output: logits (n_patterns, 7) and
-    (n_patterns, 230).
+    Input (n_patterns, n_channels, n_bins), output logits (n_patterns, n_classes). At 8500 points
+    of one channel, as in the paper, the dense layers are 12160-2300-1150-n_classes.
+
+    The paper trains one network for 7 and another for 230 classes.
 
     References
     ----------
-    Salgado et al., npj Comput. Mater. 9, 214 (2023), section "Deep learning architecture".
+    Salgado et al., npj Comput. Mater. 9, 214 (2023), section "Deep learning architecture":
+    "3 convolutional layers, with output channels [80, 80, 80], kernel sizes [100, 50, 25], and
+    strides [5,5,2]. After each convolutional layer, there is a dropout probability of 30% and the
+    average pooling layers are removed. The feature map is flattened and processed by the same
+    3-layer MLP featured in the SCNN", that is "output dimensions [2300, 1150, number of classes]
+    and dropout probability of 50% during training after each ReLU activation".
     """
 
-    def __init__(self, shape: NpcnnShape) -> None:
+    def __init__(self, n_bins: int, n_channels: int, n_classes: int) -> None:
         super().__init__()
-        self.shape = shape
         layers: list[nn.Module] = []
-        n_in, length = 2, shape.n_bins
-        for kernel, stride in zip(shape.kernels, shape.strides, strict=True):
-            layers += [nn.Conv1d(n_in, shape.channels, kernel, stride), nn.ReLU()]
-            layers.append(nn.Dropout(shape.convolution_dropout))
-            n_in, length = shape.channels, (length - kernel) // stride + 1
-        layers.append(nn.Flatten())
-        n_in = shape.channels * length
-        for width in shape.dense:
-            layers += [nn.Linear(n_in, width), nn.ReLU(), nn.Dropout(shape.dense_dropout)]
-            n_in = width
-        self.body = nn.Sequential(*layers)
-        self.crystal_system = nn.Linear(n_in, N_CRYSTAL_SYSTEMS)
-        self.space_group = nn.Linear(n_in, N_SPACE_GROUPS)
+        n_in = n_channels
+        for kernel, stride in zip(KERNELS, STRIDES, strict=True):
+            layers += [nn.Conv1d(n_in, CHANNELS, kernel, stride), nn.ReLU()]
+            layers.append(nn.Dropout(CONVOLUTION_DROPOUT))
+            n_in = CHANNELS
+        self.convolutions = nn.Sequential(*layers)
+        self.classifier = dense_classifier(
+            n_features(self.convolutions, n_channels, n_bins), n_classes
+        )
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return crystal-system and space-group logits."""
-        features = self.body(inputs)
-        return self.crystal_system(features), self.space_group(features)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits of the classes."""
+        logits: Tensor = self.classifier(self.convolutions(inputs))
+        return logits
 
-    def n_parameters(self) -> int:
-        """Return the number of trained numbers."""
-        return sum(parameter.numel() for parameter in self.parameters())
+
+def dense_classifier(n_inputs: int, n_classes: int) -> nn.Sequential:
+    """Return the dense layers that NPCNN and SCNN share.
+
+    The paper calls all three rectified; the last one gives logits to the softmax and is not.
+    """
+    layers: list[nn.Module] = [nn.Flatten()]
+    for width in DENSE:
+        layers += [nn.Linear(n_inputs, width), nn.ReLU(), nn.Dropout(DENSE_DROPOUT)]
+        n_inputs = width
+    return nn.Sequential(*layers, nn.Linear(n_inputs, n_classes))
+
+
+def n_features(convolutions: nn.Sequential, n_channels: int, n_bins: int) -> int:
+    """Return how many numbers the convolutions give for a pattern."""
+    with torch.no_grad():
+        return int(convolutions(torch.zeros(1, n_channels, n_bins)).numel())

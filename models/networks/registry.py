@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Protocol
 
 from phasepilot.models.errors import UnknownModelError
+from phasepilot.models.estimation.calibrated_model import SET_LEVEL, CalibratedModel, Gather, Part
+from phasepilot.models.estimation.evidence import candidate_evidence
+from phasepilot.models.identification.search_index import SearchIndex
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.model_card import ModelCard
-from phasepilot.models.networks.onnx_model import OnnxPhaseModel
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 
-DEFAULT_MODEL = "npcnn-v1"
+DEFAULT_MODEL = "pilotnet-v1"
 
 
 class PhaseModel(Protocol):
@@ -40,18 +42,16 @@ def model_names() -> list[str]:
     )
 
 
-def load_model(name: str = DEFAULT_MODEL) -> PhaseModel:
-    """Return the network of that name, or of the card at that path (a name ending in .json).
+def card_path(name: str) -> Path:
+    """Return the card of a network that ships, or the path itself of a name ending in .json.
 
     Raises
     ------
     UnknownModelError
         If there is none; the text lists the names and suggests the nearest.
-    WeightsError
-        If its files are damaged.
     """
     if name.endswith(".json"):
-        return OnnxPhaseModel(Path(name))
+        return Path(name)
     names = model_names()
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
@@ -60,4 +60,28 @@ def load_model(name: str = DEFAULT_MODEL) -> PhaseModel:
             f"the model must be one of {names} or the path of a card, but is {name!r}.{hint}"
         )
     with as_file(files("phasepilot.models.weights")) as folder:
-        return OnnxPhaseModel(folder / f"{name}.json")
+        return folder / f"{name}.json"
+
+
+def load_model(
+    name: str = DEFAULT_MODEL,
+    *,
+    index: SearchIndex | None = None,
+    part: Part = "both",
+    set_level: float = SET_LEVEL,
+    gather: Gather = candidate_evidence,
+) -> CalibratedModel:
+    """Return the network of that name, or of the card at that path (a name ending in .json).
+
+    The other arguments are those of `CalibratedModel`.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is none.
+    WeightsError
+        If its files are damaged.
+    """
+    return CalibratedModel(
+        card_path(name), index=index, part=part, set_level=set_level, gather=gather
+    )

@@ -33,12 +33,20 @@ class PreparedPattern:
     signal : ndarray, shape (n_bins,)
         What of it stands above the background; 0 where unmeasured.
     is_measured : ndarray of bool, shape (n_bins,)
+    source : Pattern or None
+        The pattern on its own axis; None for one that was made on the grid.
     """
 
     grid: LogQGrid
     intensity: FloatArray
     signal: FloatArray
     is_measured: BoolArray
+    source: Pattern | None = None
+
+    @property
+    def wavelength_angstrom(self) -> float | None:
+        """Wavelength of the beam; None where the pattern came on a q axis."""
+        return None if self.source is None else self.source.wavelength_angstrom
 
 
 def prepare_pattern(pattern: Pattern, preprocessing: Preprocessing) -> PreparedPattern:
@@ -51,7 +59,7 @@ def prepare_pattern(pattern: Pattern, preprocessing: Preprocessing) -> PreparedP
     """
     binned = to_log_q(pattern, preprocessing.grid.grid())
     signal = above_background(binned.intensity, binned.is_measured, preprocessing)
-    return PreparedPattern(binned.grid, binned.intensity, signal, binned.is_measured)
+    return PreparedPattern(binned.grid, binned.intensity, signal, binned.is_measured, pattern)
 
 
 def network_input(pattern: PreparedPattern, preprocessing: Preprocessing) -> Float32Array:

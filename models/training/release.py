@@ -1,199 +1,236 @@
-"""From a trained network to what ships: one ONNX file and its card."""
+"""From a trained network to what ships: weights, calibration arrays and a card."""
 
 import hashlib
 import platform
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, logsumexp, softmax
+from torch import nn
 
-from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.arrays import Array
 from phasepilot.models.diffraction.stick_store import StickStore
-from phasepilot.models.networks.estimate import combine_heads
-from phasepilot.models.networks.model_card import Calibration, ModelCard
-from phasepilot.models.networks.npcnn import Npcnn
-from phasepilot.models.networks.onnx_file import read_state_dict, write_npcnn
-from phasepilot.models.networks.space_groups import crystal_system_index
-from phasepilot.models.training.configuration import TrainingConfiguration
-from phasepilot.models.training.synthesis import Batch
-
-SET_LEVEL = 0.9
-_LIMITS = (
-    "Trained on simulated single-phase patterns with up to 20 % of one impurity, on structures"
-    " relaxed by density-functional theory (lattices 1-3 % off), without preferred orientation as"
-    " such, without low-angle asymmetry and without K-alpha doublets. Calibrated on simulated"
-    " patterns: nothing is promised of probabilities and sets on measured ones. No class for"
-    " amorphous, empty or multi-phase frames; `novelty` is a first indication only."
+from phasepilot.models.estimation.cubic_indexing import checked_logits
+from phasepilot.models.estimation.network_fit import LabelledOutputs
+from phasepilot.models.networks.model_card import ModelCard
+from phasepilot.models.networks.onnx_file import read_state_dict, write_network
+from phasepilot.models.networks.pilot_net import PilotNet
+from phasepilot.models.networks.symmetry_levels import (
+    SYSTEM_OF_SPACE_GROUP,
+    crystal_system_probabilities,
 )
+from phasepilot.models.training.calibration import (
+    calibrated_log_probabilities,
+    fit_calibration,
+)
+from phasepilot.models.training.configuration import FLAGSHIP, TrainingConfiguration
+from phasepilot.models.training.network_choice import create_network, n_parameters
+from phasepilot.models.training.pattern_stream import (
+    TensorBatch,
+    calibration_batches,
+    trained_batches,
+)
+from phasepilot.models.training.structure_choice import held_out_structures, trained_structures
+from phasepilot.models.training.validation import network_outputs, score
+from phasepilot.models.uncertainty.temperature import expected_calibration_error
+
+_LIMITS = (
+    "Trained and calibrated on simulated patterns of one phase with some of a second, of structures"
+    " that are mostly relaxed by density-functional theory (lattices 1-3 % off): nothing is"
+    " promised of probabilities and sets on measured patterns. Space groups that share their"
+    " systematic absences are told apart by what is common, not by what is seen. No class for"
+    " amorphous, empty or multi-phase frames."
+)
+_NETWORKS = {
+    FLAGSHIP: ("strided convolutions, flattened, and dense layers; rectifiers only", "phasepilot"),
+    "npcnn": ("NPCNN", "Salgado et al., npj Comput. Mater. 9, 214 (2023)"),
+    "scnn": ("SCNN", "Salgado et al., npj Comput. Mater. 9, 214 (2023)"),
+    "mlp": ("MLP", "Salgado et al., npj Comput. Mater. 9, 214 (2023)"),
+    "acnn": ("a-CNN", "Oviedo et al., npj Comput. Mater. 5, 60 (2019)"),
+}
 
 
 def write_release(
-    network: Npcnn,
+    network: nn.Module,
     configuration: TrainingConfiguration,
     store: StickStore,
-    validation: list[Batch],
     *,
     code_version: str,
 ) -> ModelCard:
-    """Write NAME.onnx and NAME.json into the work directory and return the card.
+    """Write weights, NAME.npz and NAME.json into the work directory and return the card.
 
-    The first half of the validation patterns calibrates, the second half is measured. Both use
-    the weights as rounded in the file.
+    The flagship becomes NAME.onnx; reference networks, which only benchmarks run, stay torch
+    weights, NAME.pt. The first half of the validation patterns calibrates, the second half is
+    measured, both with the weights as rounded in the file.
     """
-    path = configuration.work_directory / f"{configuration.name}.onnx"
-    write_npcnn(network, path)
-    shipped = Npcnn(network.shape)
-    shipped.load_state_dict(read_state_dict(path))
+    directory = configuration.work_directory
+    directory.mkdir(parents=True, exist_ok=True)
+    path = write_weights(network, directory / configuration.name)
+    shipped = create_network(configuration)
+    shipped.load_state_dict(_read_weights(path))
     shipped.eval()
-    groups = np.concatenate([batch.space_group_index for batch in validation])
-    system_logits, group_logits = _logits(shipped, validation)
-    half = groups.size // 2
-    calibration = calibrate(system_logits[:half], group_logits[:half], groups[:half])
-    measured = measure(calibration, system_logits[half:], group_logits[half:], groups[half:])
-    card = _card(network, configuration, store, path, calibration, measured, code_version)
+    n_validation = configuration.n_validation
+    first, second = _halves(
+        _checked_outputs(
+            shipped, configuration, calibration_batches(configuration, store, n_validation)
+        )
+    )
+    seen = trained_batches(configuration, store, n_validation // 2)
+    chosen = trained_structures(configuration, store)
+    arrays = fit_calibration(
+        _checked_outputs(shipped, configuration, seen),
+        first,
+        # Logit adjustment takes part of what is common out of the logits.
+        log_prior=(1 - configuration.logit_adjustment) * chosen.log_space_group_frequency,
+        n_structures=chosen.structures.size,
+        rng=np.random.default_rng(configuration.seed),
+    )
+    arrays_path = directory / f"{configuration.name}.npz"
+    np.savez(arrays_path, **arrays)
+    measured = measure(second, arrays)
+    card = _card(shipped, configuration, store, (path, arrays_path), measured, code_version)
     path.with_suffix(".json").write_text(card.model_dump_json(indent=1) + "\n")
     return card
 
 
-def _logits(network: Npcnn, batches: list[Batch]) -> tuple[FloatArray, FloatArray]:
-    with torch.inference_mode():
-        pairs = [network(torch.from_numpy(batch.inputs)) for batch in batches]
-    systems, groups = (torch.cat(outputs).double().numpy() for outputs in zip(*pairs, strict=True))
-    return systems, groups
-
-
-def calibrate(
-    system_logits: FloatArray, group_logits: FloatArray, space_group_index: IntArray
-) -> Calibration:
-    """Return temperatures, set thresholds and familiarity quantiles fitted on these logits.
-
-    References
-    ----------
-    Temperature scaling: Guo et al., ICML 2017, section 4.2.
-    """
-    systems = crystal_system_index(space_group_index + 1)
-    system_temperature = _temperature(system_logits, systems)
-    group_temperature = _temperature(group_logits, space_group_index)
-    system_p, group_p = combine_heads(
-        softmax(system_logits / system_temperature, axis=1),
-        softmax(group_logits / group_temperature, axis=1),
-    )
-    familiarity = logsumexp(group_logits, axis=1)
-    return Calibration(
-        crystal_system_temperature=system_temperature,
-        space_group_temperature=group_temperature,
-        set_level=SET_LEVEL,
-        crystal_system_threshold=_conformal_threshold(system_p, systems),
-        space_group_threshold=_conformal_threshold(group_p, space_group_index),
-        familiarity_quantiles=tuple(np.quantile(familiarity, np.linspace(0, 1, 101)).tolist()),
+def _checked_outputs(
+    network: nn.Module, configuration: TrainingConfiguration, batches: Iterable[TensorBatch]
+) -> LabelledOutputs:
+    """Return outputs as the model that answers has them: cubic lattices checked by indexing."""
+    parts = [_checked(network, configuration, batch) for batch in batches]
+    return LabelledOutputs(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("logits", "embedding", "space_group_index")
+        )
     )
 
 
-def _temperature(logits: FloatArray, labels: IntArray) -> float:
-    def loss(log_temperature: float) -> float:
-        log_p = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -float(log_p[np.arange(labels.size), labels].mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
-
-
-def _conformal_threshold(probabilities: FloatArray, labels: IntArray) -> float:
-    """Return the probability that the true class reaches in SET_LEVEL of exchangeable patterns."""
-    true_p = np.sort(probabilities[np.arange(labels.size), labels])
-    rank = int(np.floor((labels.size + 1) * (1 - SET_LEVEL))) - 1
-    return float(true_p[max(rank, 0)])
+def _checked(
+    network: nn.Module, configuration: TrainingConfiguration, batch: TensorBatch
+) -> LabelledOutputs:
+    outputs = network_outputs(network, [batch])
+    if not isinstance(network, PilotNet):
+        return outputs
+    inputs = batch.inputs.float().numpy()
+    grid = configuration.preprocessing.grid.grid()
+    return replace(outputs, logits=checked_logits(inputs, outputs.logits, grid))
 
 
-def measure(
-    calibration: Calibration,
-    system_logits: FloatArray,
-    group_logits: FloatArray,
-    space_group_index: IntArray,
-) -> dict[str, float | int]:
-    """Return accuracy, calibration error and set coverage on patterns not used to fit anything."""
-    systems = crystal_system_index(space_group_index + 1)
-    system_p, group_p = combine_heads(
-        softmax(system_logits / calibration.crystal_system_temperature, axis=1),
-        softmax(group_logits / calibration.space_group_temperature, axis=1),
+def write_weights(network: nn.Module, stem: Path) -> Path:
+    """Write STEM.onnx, or STEM.pt for a network that is not exported, and return its path."""
+    network = network.cpu()
+    if isinstance(network, PilotNet):
+        path = stem.with_name(f"{stem.name}.onnx")
+        write_network(network, path)
+    else:
+        path = stem.with_name(f"{stem.name}.pt")
+        torch.save(network.state_dict(), path)
+    return path
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix == ".onnx":
+        return read_state_dict(path)
+    state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
+    return state
+
+
+def _halves(outputs: LabelledOutputs) -> tuple[LabelledOutputs, LabelledOutputs]:
+    half = outputs.space_group_index.size // 2
+    first, second = (
+        LabelledOutputs(
+            outputs.logits[part], outputs.embedding[part], outputs.space_group_index[part]
+        )
+        for part in (slice(None, half), slice(half, None))
     )
-    rows = np.arange(systems.size)
-    top3 = np.argsort(group_p, axis=1)[:, -3:]
-    in_set = system_p >= calibration.crystal_system_threshold
-    group_in_set = group_p >= calibration.space_group_threshold
-    values = {
-        "crystal_system_accuracy": (system_p.argmax(axis=1) == systems).mean(),
-        "space_group_accuracy": (group_p.argmax(axis=1) == space_group_index).mean(),
-        "space_group_top3": (top3 == space_group_index[:, None]).any(axis=1).mean(),
-        "crystal_system_calibration_error": _calibration_error(system_p, systems),
-        "crystal_system_set_coverage": in_set[rows, systems].mean(),
-        "crystal_system_set_size": in_set.sum(axis=1).mean(),
-        "space_group_set_coverage": group_in_set[rows, space_group_index].mean(),
-        "space_group_set_size": group_in_set.sum(axis=1).mean(),
-    }
-    rounded: dict[str, float | int] = {name: round(float(v), 4) for name, v in values.items()}
-    return {"n_simulated_held_out_patterns": int(systems.size), **rounded}
+    return first, second
 
 
-def _calibration_error(probabilities: FloatArray, labels: IntArray, n_bins: int = 15) -> float:
-    """Return the expected calibration error of the top class over bins of equal count."""
-    confidence = probabilities.max(axis=1)
-    is_right = probabilities.argmax(axis=1) == labels
-    bins = np.array_split(np.argsort(confidence), n_bins)
-    gaps = [abs(confidence[b].mean() - is_right[b].mean()) * b.size for b in bins if b.size]
-    return float(np.sum(gaps) / labels.size)
+def measure(outputs: LabelledOutputs, arrays: dict[str, Array]) -> dict[str, float | int]:
+    """Return accuracies and calibration errors on patterns that nothing was fitted to."""
+    log_p = calibrated_log_probabilities(outputs, arrays)
+    found = asdict(score(replace(outputs, logits=log_p)))
+    p, groups = np.exp(log_p), outputs.space_group_index
+    systems = crystal_system_probabilities(p), SYSTEM_OF_SPACE_GROUP[groups]
+    found["space_group_calibration_error"] = expected_calibration_error(p, groups)
+    found["crystal_system_calibration_error"] = expected_calibration_error(*systems)
+    n_patterns = int(found.pop("n_patterns"))
+    rounded: dict[str, float | int] = {name: round(value, 4) for name, value in found.items()}
+    return {"n_simulated_held_out_patterns": n_patterns, **rounded}
 
 
 def _card(
-    network: Npcnn,
+    network: nn.Module,
     configuration: TrainingConfiguration,
     store: StickStore,
-    path: Path,
-    calibration: Calibration,
+    paths: tuple[Path, Path],
     measured: dict[str, float | int],
     code_version: str,
 ) -> ModelCard:
-    shape, grid = network.shape, configuration.preprocessing.grid
-    training: dict[str, float | int | str | list[int]] = {
-        "batch_size": configuration.batch_size,
-        "learning_rate": configuration.learning_rate,
-        "weight_decay": configuration.weight_decay,
-        "label_smoothing": configuration.label_smoothing,
-        "recipe": configuration.recipe,
-        "class_exponent": configuration.class_exponent,
-        "max_atoms": configuration.max_atoms,
-        "channels": shape.channels,
-        "kernels": list(shape.kernels),
-        "strides": list(shape.strides),
-        "dense": list(shape.dense),
-        "convolution_dropout": shape.convolution_dropout,
-        "dense_dropout": shape.dense_dropout,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+    kind = configuration.network.kind
+    description, reference = _NETWORKS[kind]
+    grid = configuration.preprocessing.grid
+    weights, arrays = paths
     return ModelCard(
         name=configuration.name,
-        network="NPCNN: three strided convolutions, no pooling, dense head",
-        reference="Salgado et al., npj Comput. Mater. 9, 214 (2023)",
-        file=path.name,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        network=description,
+        reference=reference,
+        file=weights.name,
+        sha256=_sha256(weights),
+        calibration_file=arrays.name,
+        calibration_sha256=_sha256(arrays),
         licence="BSD-3-Clause (weights); structures under the licences listed",
         code_version=code_version,
         trained_on=f"patterns simulated from {configuration.structures.name}",
         structure_licences=configuration.licences,
-        n_structures=int((~store.is_held_out).sum()),
-        n_structures_held_out=int(store.is_held_out.sum()),
-        n_patterns=configuration.n_patterns,
-        n_parameters=network.n_parameters(),
+        n_structures=trained_structures(configuration, store).structures.size,
+        n_structures_held_out=held_out_structures(configuration, store).structures.size,
+        n_patterns=configuration.n_batches * configuration.batch_size,
+        n_parameters=n_parameters(network),
         seed=configuration.seed,
-        training=training,
-        classes="7 crystal systems and 230 space groups",
+        training=training_record(configuration),
+        classes="230 space groups; their sums give extinction classes, Bravais lattices, systems",
         q_min_per_angstrom=grid.q_min_per_angstrom,
         q_max_per_angstrom=grid.q_max_per_angstrom,
         n_bins=grid.n_bins,
         preprocessing=configuration.preprocessing,
-        calibration=calibration,
         measured=measured,
         limits=_LIMITS,
     )
+
+
+def training_record(
+    configuration: TrainingConfiguration,
+) -> dict[str, float | int | str | list[int]]:
+    """Return, flat, how the network was trained."""
+    names = (
+        *(
+            "recipe",
+            "calibration_recipe",
+            "class_exponent",
+            "logit_adjustment",
+            "experimental_weight",
+            "max_atoms",
+        ),
+        *("batch_size", "learning_rate", "warm_up_batches", "weight_decay", "average_decay"),
+        "precision",
+    )
+    record: dict[str, float | int | str | list[int]] = {
+        name: getattr(configuration, name) for name in names
+    }
+    record["network"] = configuration.network.kind
+    record |= {f"loss_{name}": value for name, value in configuration.loss.model_dump().items()}
+    if configuration.network.kind == FLAGSHIP:
+        sizes = configuration.network.sizes.model_dump()
+        record |= {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in sizes.items()
+        }
+    return record | {"torch": torch.__version__, "python": platform.python_version()}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -8,6 +9,7 @@ import event_model
 import numpy as np
 import pytest
 from bluesky import RunEngine
+from cif_text import make_cif, write_cif
 from experiment import Emitted, configuration, make_beamline
 
 from phasepilot.agent.phase_agent import PhaseAgent
@@ -93,6 +95,39 @@ def test_gives_advice_on_every_frame_of_somebody_elses_plan(
     suggestion = agent.suggest()
     assert suggestion is not None
     assert suggestion.action is Action.CONTINUE
+
+
+def test_each_row_says_how_sure_it_is(run_engine: RunEngine, model: PhaseModel) -> None:
+    agent = PhaseAgent(configuration(), model=model)
+    watched_scan(run_engine, agent, make_beamline(), n_frames=2)
+    for advice in agent.report().advice:
+        groups = advice.space_group_set.split("|")
+        assert groups[0] == str(advice.space_group_number)
+        assert advice.crystal_system_set.split("|")[0] == advice.crystal_system
+        assert advice.set_level == 0.9
+        assert 0 <= advice.epistemic_bits <= advice.entropy_bits <= np.log2(230)
+        assert advice.verdict in ("known", "unknown")
+        assert advice.verdict_reason.endswith(".")
+        assert advice.extinction_class
+        assert advice.phases == ""
+
+
+def test_a_library_named_in_the_configuration_names_the_phase_in_every_frame(
+    run_engine: RunEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    potassium_chloride = "K1 K 0 0 0\nCl1 Cl 0.5 0.5 0.5"
+    cell = (6.292, 6.292, 6.292, 90, 90, 90)
+    write_cif(tmp_path / "sylvite.cif", make_cif(cell=cell, atoms=potassium_chloride))
+    write_cif(tmp_path / "fluorite.cif", make_cif(atoms="Ca1 Ca 0 0 0\nF1 F 0.25 0.25 0.25"))
+    write_cif(tmp_path / "broken.cif", "not a crystal")
+    agent = PhaseAgent(configuration(library=str(tmp_path), set_level=0.95))
+    watched_scan(run_engine, agent, make_beamline(), n_frames=2)
+    assert "broken.cif must be a CIF file" in caplog.text
+    advice = agent.report().advice
+    assert [one.phases.split()[0] for one in advice] == ["sylvite", "sylvite"]
+    assert [one.set_level for one in advice] == [0.95, 0.95]
+    assert [one.space_group_number for one in advice] == [225, 225]
+    assert agent.report().problems == ()
 
 
 @pytest.mark.parametrize("fault", WHAT_EACH_FAULT_IS_TOLD_AS)

@@ -70,7 +70,7 @@ def test_the_analysis_is_a_whole_run_that_names_the_raw_one(
 def test_every_value_changed_on_record_is_told(steered_run: SteeredRun) -> None:
     changes = {
         2: ("strain", lambda value: math.nextafter(value, 1.0)),
-        3: ("entropy", lambda value: value + 1e-12),
+        3: ("entropy_bits", lambda value: value + 1e-12),
         4: ("p_cubic", lambda _: math.nan),
         5: ("space_group_number", lambda number: number % 230 + 1),
         6: ("action", lambda _: "expose"),

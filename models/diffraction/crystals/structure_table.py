@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 
 from phasepilot.models.diffraction.crystals.crystal import Crystal, crystal
+from phasepilot.models.diffraction.crystals.symmetry import standard_setting
+from phasepilot.models.diffraction.crystals.wyckoff import first_lettering, wyckoff_letters
 from phasepilot.models.errors import CrystalError
 
 _CELL = ("a", "b", "c", "alpha", "beta", "gamma")
@@ -44,8 +46,9 @@ class TableRow:
     licence : str
         Empty if the row states none.
     family : str
-        Space group, anonymous formula and multiplicities of the occupied sites. Structures of one
-        family diffract alike, so training and validation are split by it.
+        Space group, anonymous formula and Wyckoff letters of the occupied sites, described the same
+        way whatever origin and axes were chosen. Structures of one family diffract alike, so
+        training and validation are split by it.
     crystal : Crystal
     """
 
@@ -137,14 +140,23 @@ def _table_row(row: dict[str, Any]) -> TableRow:
         fractional=np.array(row["xyz"], dtype=np.float64),
         occupancies=np.array(row["occ"], dtype=np.float64),
     )
-    return TableRow(row["id"], row["licence"] or "", _family(row), structure)
+    return TableRow(row["id"], row["licence"] or "", _family(row, structure), structure)
 
 
-def _family(row: dict[str, Any]) -> str:
+def _family(row: dict[str, Any], structure: Crystal) -> str:
     amounts: dict[int, float] = {}
     for number, occupancy, multiplicity in zip(row["z"], row["occ"], row["mult"], strict=True):
         amounts[number] = amounts.get(number, 0.0) + occupancy * multiplicity
     counts = sorted(round(amount) for amount in amounts.values())
     divisor = int(np.gcd.reduce(counts)) or 1
     anonymous = "-".join(str(count // divisor) for count in counts)
-    return f"{row['sg']}|{anonymous}|{'-'.join(map(str, sorted(row['mult'])))}"
+    return f"{row['sg']}|{anonymous}|{_arrangement(structure)}"
+
+
+def _arrangement(structure: Crystal) -> str:
+    standard = standard_setting(structure.space_group_number)
+    if structure.setting.hall_number != standard.hall_number:
+        # Letters are tabulated for one origin; multiplicities do not depend on it.
+        return "-".join(map(str, sorted(structure.multiplicities.tolist())))
+    letters = wyckoff_letters(structure)
+    return "".join(first_lettering(structure.space_group_number, letters))

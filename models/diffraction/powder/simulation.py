@@ -32,6 +32,7 @@ from phasepilot.models.diffraction.powder.recipe import Settings
 from phasepilot.models.diffraction.powder.scattering import PhaseLibrary
 from phasepilot.models.diffraction.stick_store import StickStore, stick_store
 from phasepilot.models.errors import PatternError
+from phasepilot.models.pattern import Pattern
 
 # Lines of gasket and diamond that any beam of ours reaches.
 _CELL_Q_MAX = 14.0
@@ -67,6 +68,22 @@ class SimulatedPatterns:
     is_measured: Array
     is_covered: Array
     shows_lines: Array
+
+    def pattern(self, row: int) -> Pattern:
+        """Return one of them as an instrument with an angle axis gives it: only what was counted.
+
+        Raises
+        ------
+        PatternError
+            If nothing was.
+        """
+        edges = self.axis.edges()[row]
+        counted = np.asarray(self.is_measured[row])
+        return Pattern.from_two_theta(
+            ((edges[1:] + edges[:-1]) / 2)[counted],
+            np.asarray(self.intensity[row])[counted],
+            wavelength_angstrom=float(self.axis.wavelength_angstrom[row, 0]),
+        )
 
 
 class PatternSimulator:

@@ -10,6 +10,7 @@ from typing import Any
 import gemmi
 import numpy as np
 import pytest
+from cif_text import make_cif, write_cif
 from typer.testing import Result
 
 from phasepilot.models.pattern import q_from_two_theta
@@ -57,6 +58,133 @@ def test_a_json_line_holds_all_that_was_found(phasepilot: PhasePilot, angles: Pa
     assert 0 <= answer["novelty"] <= 1
     assert answer["seconds"] > 0
     assert answer["crystal_system"] in answer["crystal_system_set"]
+
+
+TYPES = {
+    "file": str,
+    "crystal_system": str,
+    "crystal_system_probabilities": dict,
+    "crystal_system_set": list,
+    "space_group_number": int,
+    "space_group_top": list,
+    "space_group_set": list,
+    "set_level": float,
+    "extinction_class": str,
+    "entropy_bits": float,
+    "epistemic_bits": float,
+    "novelty": float,
+    "verdict": str,
+    "verdict_reason": str,
+    "phases": list,
+    "seconds": float,
+}
+TYPES_OF_PHASE = {
+    "name": str,
+    "formula": str,
+    "space_group_number": int,
+    "fraction": float,
+    "strain": float,
+    "explained": float,
+}
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Rock salt, its lattice 1 % too large, fluorite, and a file that is broken."""
+    folder = tmp_path / "library"
+    folder.mkdir()
+    write_cif(folder / "halite.cif", make_cif(cell=(5.696, 5.696, 5.696, 90, 90, 90)))
+    fluorite = "Ca1 Ca 0 0 0\nF1 F 0.25 0.25 0.25"
+    write_cif(folder / "fluorite.cif", make_cif(cell=(5.463,) * 3 + (90,) * 3, atoms=fluorite))
+    write_cif(folder / "broken.cif", "not a crystal")
+    return folder
+
+
+@pytest.mark.parametrize("has_library", [False, True])
+def test_the_keys_and_their_types_are_the_same_with_a_library_and_without(
+    phasepilot: PhasePilot, angles: Path, library: Path, has_library: bool
+) -> None:
+    options = ("--library", library) if has_library else ()
+    result = phasepilot("classify", "--json", "--wavelength", 1.5406, *options, angles)
+    (answer,) = answers(result)
+    assert {key: type(value) for key, value in answer.items()} == TYPES
+    assert all(type(number) is int for number in answer["space_group_set"])
+    assert set(answer["crystal_system_set"]) <= set(CRYSTAL_SYSTEMS)
+    assert answer["space_group_set"][0] == answer["space_group_number"]
+    assert answer["set_level"] == 0.9
+    assert 0 <= answer["epistemic_bits"] <= answer["entropy_bits"] <= np.log2(230)
+    assert answer["verdict"] in ("known", "unknown")
+    assert bool(answer["phases"]) == has_library
+    for phase in answer["phases"]:
+        assert {key: type(value) for key, value in phase.items()} == TYPES_OF_PHASE
+
+
+def test_a_library_names_the_phase_with_its_strain(
+    phasepilot: PhasePilot, angles: Path, library: Path
+) -> None:
+    options = ("--wavelength", WAVELENGTH_ANGSTROM, "--library", library)
+    (answer,) = answers(phasepilot("classify", "--json", *options, angles))
+    (phase,) = answer["phases"]
+    assert (phase["name"], phase["formula"], phase["space_group_number"]) == ("halite", "NaCl", 225)
+    assert phase["fraction"] == pytest.approx(1.0)
+    assert phase["strain"] == pytest.approx(-0.01, abs=2e-3)
+    assert 0.5 < phase["explained"] <= 1
+    assert answer["space_group_number"] == 225
+    shown = phasepilot("classify", *options, angles).stdout
+    assert "phases" in shown
+    assert "halite (100%, strain -1." in shown or "halite (100%, strain -0.9" in shown
+
+
+def test_a_broken_file_of_a_library_is_named_and_costs_nothing_else(
+    phasepilot: PhasePilot, angles: Path, library: Path
+) -> None:
+    options = ("--wavelength", WAVELENGTH_ANGSTROM, "--library", library)
+    result = phasepilot("classify", "--json", *options, angles)
+    assert result.exit_code == 0
+    (sentence,) = result.stderr.splitlines()
+    assert f"{library / 'broken.cif'} must be a CIF file, but" in sentence
+
+
+def test_a_library_that_is_none_is_refused_in_one_sentence(
+    phasepilot: PhasePilot, tmp_path: Path, angles: Path
+) -> None:
+    result = phasepilot("classify", "--wavelength", 1.5406, "--library", tmp_path / "no", angles)
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'no'} is no folder; give the folder that holds them" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_sets_grow_with_the_level_that_is_asked_for(phasepilot: PhasePilot, angles: Path) -> None:
+    sets = []
+    for level in (0.5, 0.99):
+        options = ("--wavelength", WAVELENGTH_ANGSTROM, "--set-level", level)
+        (answer,) = answers(phasepilot("classify", "--json", *options, angles))
+        assert answer["set_level"] == level
+        sets.append(answer["space_group_set"])
+    assert set(sets[0]) < set(sets[1])
+    assert "set at 99%" in phasepilot("classify", *options, angles).stdout
+
+
+@pytest.mark.parametrize("level", [0.3, 1.0])
+def test_a_level_that_no_set_can_have_is_refused(
+    phasepilot: PhasePilot, angles: Path, level: float
+) -> None:
+    result = phasepilot("classify", "--wavelength", 1.5, "--set-level", level, angles)
+    assert result.exit_code == 2
+    assert "--set-level" in result.stderr
+
+
+def test_an_empty_frame_is_unknown_and_the_reason_is_told(
+    phasepilot: PhasePilot, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).poisson(50.0, TWO_THETA_DEG.size)
+    file = tmp_path / "empty.xy"
+    np.savetxt(file, np.column_stack([TWO_THETA_DEG, noise]), fmt="%.5f")
+    options = ("--wavelength", WAVELENGTH_ANGSTROM)
+    (answer,) = answers(phasepilot("classify", "--json", *options, file))
+    assert answer["verdict"] == "unknown"
+    assert answer["verdict_reason"].startswith("The frame is empty: ")
+    assert "unknown: The frame is empty" in phasepilot("classify", *options, file).stdout
 
 
 def test_the_table_names_each_file_and_its_system(phasepilot: PhasePilot, angles: Path) -> None:
@@ -112,10 +240,10 @@ def test_a_bad_file_among_good_ones_costs_its_own_answer_and_the_status(
 def test_an_unknown_model_is_answered_with_the_choices(
     phasepilot: PhasePilot, angles: Path
 ) -> None:
-    result = phasepilot("classify", "--wavelength", 1.5, "--model", "npcnn-v2", angles)
+    result = phasepilot("classify", "--wavelength", 1.5, "--model", "pilotnet-v2", angles)
     assert result.exit_code == 1
-    assert "the model must be one of ['npcnn-v1'" in result.stderr
-    assert "Did you mean 'npcnn-v1'?" in result.stderr
+    assert "the model must be one of ['pilotnet-v1'" in result.stderr
+    assert "Did you mean 'pilotnet-v1'?" in result.stderr
 
 
 def test_the_same_files_give_the_same_answers(phasepilot: PhasePilot, angles: Path) -> None:

@@ -44,6 +44,35 @@ def test_a_second_start_finds_all_done_and_writes_the_same(
     assert weights.read_bytes() == before
 
 
+def test_the_learning_curve_is_kept_as_numbers_and_as_a_picture(config: Path) -> None:
+    assert len((config.parent / "run" / "curve.csv").read_text().splitlines()) == 2
+    assert (config.parent / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_in_pieces_asks_to_be_started_again(phasepilot: PhasePilot, tmp_path: Path) -> None:
+    config = write_training_file(tmp_path, n_patterns=24)
+    statuses, said = [], []
+    for _ in range(3):
+        piece = phasepilot("train", "--config", config, "--data", tmp_path, "--minutes", 0)
+        statuses.append(piece.exit_code)
+        said.append(piece.stdout)
+    # No time at all is enough for one batch.
+    assert statuses == [75, 75, 0]
+    assert "stopped after 1 of 3 batches; start again to go on" in said[0]
+    assert "stopped after 2 of 3 batches" in said[1]
+    assert "and its card" in said[2]
+
+
+def test_an_unknown_network_is_told_before_anything_is_computed(
+    phasepilot: PhasePilot, tmp_path: Path
+) -> None:
+    config = write_training_file(tmp_path, network={"kind": "resnet"})
+    result = phasepilot("train", "--config", config, "--data", tmp_path)
+    assert result.exit_code == 1
+    assert "must be one of ['acnn', 'mlp', 'npcnn', 'scnn'], but is 'resnet'" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_changed_configuration_is_refused_in_one_sentence(
     phasepilot: PhasePilot, config: Path
 ) -> None:

@@ -2,43 +2,123 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from torch import nn
 
-from phasepilot.models.networks.npcnn import Npcnn, NpcnnShape
-from phasepilot.models.networks.onnx_file import INPUT, OUTPUTS, read_state_dict, write_npcnn
+from phasepilot.models.arrays import Float32Array
+from phasepilot.models.errors import WeightsError
+from phasepilot.models.networks.network_session import (
+    PREDICTED_CLASS,
+    NetworkSession,
+)
+from phasepilot.models.networks.onnx_file import read_state_dict, write_network
+from phasepilot.models.networks.pilot_net import PilotNet, PilotNetShape
 
+N_SPACE_GROUPS = 230
+# 510 bins leave some at the end that fill no stride of the first convolution.
 SHAPES = (
-    NpcnnShape(n_bins=512, channels=3, dense=(16, 8)),
-    NpcnnShape(n_bins=300, channels=4, kernels=(9, 5, 3), strides=(3, 2, 1), dense=(8, 4)),
+    PilotNetShape(
+        n_bins=512, channels=(3, 4, 5), kernels=(32, 8, 8), strides=(8, 4, 2), dense=(16, 8)
+    ),
+    PilotNetShape(
+        n_bins=510, channels=(4, 6), kernels=(11, 5), strides=(4, 3), dense=(7,), dropout=0.5
+    ),
 )
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_written_network_says_what_torch_says(tmp_path: Path, shape: NpcnnShape) -> None:
+def written_network(shape: PilotNetShape, path: Path) -> tuple[PilotNet, NetworkSession]:
+    """A network as it is after its weights went through the file, in torch and as a session."""
     torch.manual_seed(0)
-    written = Npcnn(shape)
-    path = tmp_path / "network.onnx"
-    write_npcnn(written, path)
-    network = Npcnn(shape)
+    network = PilotNet(shape)
+    write_network(network, path)
     network.load_state_dict(read_state_dict(path))
-    inputs = np.random.default_rng(0).random((4, 2, shape.n_bins)).astype(np.float32)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    of_onnx = session.run(list(OUTPUTS), {INPUT: inputs})
+    return network.double().eval(), NetworkSession(path.read_bytes())
+
+
+def make_inputs(n_patterns: int, n_bins: int) -> Float32Array:
+    rng = np.random.default_rng(0)
+    return rng.random((n_patterns, 2, n_bins), dtype=np.float32) ** 3
+
+
+def attribution_by_torch(
+    network: PilotNet, inputs: Float32Array, weights: Float32Array
+) -> Float32Array:
+    values = torch.from_numpy(inputs).double().requires_grad_()
+    (gradient,) = torch.autograd.grad((network(values) * torch.from_numpy(weights)).sum(), values)
+    return (values * gradient).detach().numpy()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_written_network_says_what_torch_says(tmp_path: Path, shape: PilotNetShape) -> None:
+    network, session = written_network(shape, tmp_path / "network.onnx")
+    inputs = make_inputs(4, shape.n_bins)
+    outputs = session.run(inputs)
     with torch.inference_mode():
-        of_torch = network.eval()(torch.from_numpy(inputs))
-    for from_onnx, from_torch in zip(of_onnx, of_torch, strict=True):
-        assert_allclose(from_onnx, from_torch.numpy(), rtol=1e-4, atol=1e-5)
+        values = torch.from_numpy(inputs).double()
+        assert_allclose(outputs.space_group_logits, network(values), rtol=1e-4, atol=1e-5)
+        assert_allclose(outputs.embedding, network.embedding(values), rtol=1e-4, atol=1e-5)
+    assert outputs.attribution.shape == (0, 2, shape.n_bins)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_attribution_is_input_times_gradient(tmp_path: Path, shape: PilotNetShape) -> None:
+    network, session = written_network(shape, tmp_path / "network.onnx")
+    inputs = make_inputs(3, shape.n_bins)
+    weights = np.random.default_rng(1).normal(size=(3, N_SPACE_GROUPS)).astype(np.float32)
+    found = session.run(inputs, weights).attribution
+    expected = attribution_by_torch(network, inputs, weights)
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+    shared = session.run(inputs, weights[:1]).attribution
+    assert_array_equal(shared[0], found[0])
+    assert_allclose(shared[1], session.run(inputs[1:2], weights[:1]).attribution[0], atol=1e-6)
+
+
+def test_a_row_of_zeros_asks_for_the_largest_logit(tmp_path: Path) -> None:
+    network, session = written_network(SHAPES[0], tmp_path / "network.onnx")
+    inputs = make_inputs(5, SHAPES[0].n_bins)
+    outputs = session.run(inputs, PREDICTED_CLASS)
+    of_largest = np.eye(N_SPACE_GROUPS, dtype=np.float32)[outputs.space_group_logits.argmax(axis=1)]
+    assert_array_equal(outputs.attribution, session.run(inputs, of_largest).attribution)
+    expected = attribution_by_torch(network, inputs, of_largest)
+    assert_allclose(outputs.attribution, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_weights_are_kept_in_half_precision_and_nothing_is_pickled(tmp_path: Path) -> None:
-    network = Npcnn(SHAPES[0])
+    network = PilotNet(SHAPES[0])
     path = tmp_path / "network.onnx"
-    write_npcnn(network, path)
-    initialisers = onnx.load(path).graph.initializer
-    assert {tensor.data_type for tensor in initialisers} == {onnx.TensorProto.FLOAT16}
-    for name, weights in read_state_dict(path).items():
+    write_network(network, path)
+    stored = {tensor.name: tensor.data_type for tensor in onnx.load(path).graph.initializer}
+    state = read_state_dict(path)
+    assert state.keys() == network.state_dict().keys()
+    for name, weights in state.items():
+        assert stored[name] == onnx.TensorProto.FLOAT16
         original = network.state_dict()[name].numpy()
-        np.testing.assert_array_equal(weights.numpy(), original.astype(np.float16))
+        assert_array_equal(weights.numpy(), original.astype(np.float16))
+
+
+@pytest.mark.parametrize("layer", [nn.GELU(), nn.Conv1d(3, 3, 3, padding=1)])
+def test_a_layer_without_an_exact_attribution_is_refused(tmp_path: Path, layer: nn.Module) -> None:
+    network = PilotNet(SHAPES[0])
+    network.body.insert(1, layer)
+    with pytest.raises(WeightsError, match=r"must be made of Conv1d .* but body\.1 is .*leave it"):
+        write_network(network, tmp_path / "network.onnx")
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    path.write_bytes(b"no network")
+    with pytest.raises(WeightsError, match=r"must be an ONNX file, but .*network\.onnx could not"):
+        read_state_dict(path)
+    with pytest.raises(WeightsError, match=r"an ONNX file that ONNX Runtime .* runs, but it says"):
+        NetworkSession(b"no network")
+
+
+def test_a_network_without_attribution_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    write_network(PilotNet(SHAPES[0]), path)
+    model = onnx.load(path)
+    del model.graph.output[2]
+    with pytest.raises(WeightsError, match=r"must give space_group_logits.* but this one gives"):
+        NetworkSession(model.SerializeToString())

@@ -5,15 +5,15 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from numpy.testing import assert_allclose
 
 from phasepilot.models.arrays import Float32Array
 from phasepilot.models.networks.model_card import ModelCard, read_card
-from phasepilot.models.networks.npcnn import Npcnn, NpcnnShape
-from phasepilot.models.networks.onnx_file import INPUT, OUTPUTS, read_state_dict
+from phasepilot.models.networks.network_session import NetworkSession
+from phasepilot.models.networks.onnx_file import read_state_dict
+from phasepilot.models.networks.pilot_net import PilotNet, PilotNetShape
 from phasepilot.models.networks.registry import DEFAULT_MODEL, model_names
 
 WEIGHTS = Path(str(files("phasepilot.models.weights")))
@@ -27,19 +27,19 @@ def card(request: pytest.FixtureRequest) -> ModelCard:
 
 
 @pytest.fixture(scope="module")
-def torch_network(card: ModelCard) -> Npcnn:
+def torch_network(card: ModelCard) -> PilotNet:
     sizes = card.training
-    shape = NpcnnShape(
-        card.n_bins, sizes["channels"], *(tuple(sizes[k]) for k in ("kernels", "strides", "dense"))
+    shape = PilotNetShape(
+        card.n_bins, *(tuple(sizes[k]) for k in ("channels", "kernels", "strides", "dense"))
     )
-    network = Npcnn(shape)
+    network = PilotNet(shape)
     network.load_state_dict(read_state_dict(WEIGHTS / card.file))
     return network.eval()
 
 
 @pytest.fixture(scope="module")
-def onnx_session(card: ModelCard) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(WEIGHTS / card.file, providers=["CPUExecutionProvider"])
+def session(card: ModelCard) -> NetworkSession:
+    return NetworkSession((WEIGHTS / card.file).read_bytes())
 
 
 def make_inputs(n_patterns: int, n_bins: int) -> Float32Array:
@@ -52,38 +52,63 @@ def make_inputs(n_patterns: int, n_bins: int) -> Float32Array:
 
 @pytest.mark.parametrize("n_patterns", [1, 5])
 def test_onnx_runtime_and_torch_say_the_same(
-    card: ModelCard,
-    torch_network: Npcnn,
-    onnx_session: onnxruntime.InferenceSession,
-    n_patterns: int,
+    card: ModelCard, torch_network: PilotNet, session: NetworkSession, n_patterns: int
 ) -> None:
     inputs = make_inputs(n_patterns, card.n_bins)
-    of_onnx = onnx_session.run(list(OUTPUTS), {INPUT: inputs})
+    of_onnx = session.run(inputs)
     with torch.inference_mode():
-        of_torch = torch_network(torch.from_numpy(inputs))
-    for from_onnx, from_torch in zip(of_onnx, of_torch, strict=True):
-        # Both compute in float32 and add up in another order.
-        assert_allclose(from_onnx, from_torch.numpy(), rtol=1e-4, atol=1e-4)
+        embedding = torch_network.embedding(torch.from_numpy(inputs))
+        logits = torch_network(torch.from_numpy(inputs))
+    # Both compute in float32 and add up in another order.
+    assert_allclose(of_onnx.space_group_logits, logits.numpy(), rtol=1e-4, atol=1e-4)
+    assert_allclose(of_onnx.embedding, embedding.numpy(), rtol=1e-4, atol=1e-4)
+    assert of_onnx.attribution.size == 0
 
 
-def test_a_pattern_in_a_batch_is_judged_as_alone(
-    card: ModelCard, onnx_session: onnxruntime.InferenceSession
-) -> None:
+def test_a_pattern_in_a_batch_is_judged_as_alone(card: ModelCard, session: NetworkSession) -> None:
     inputs = make_inputs(5, card.n_bins)
-    together = onnx_session.run(None, {INPUT: inputs})
+    together = session.run(inputs)
     for row in range(5):
-        alone = onnx_session.run(None, {INPUT: inputs[row : row + 1]})
-        for batch, one in zip(together, alone, strict=True):
-            assert_allclose(batch[row], one[0], rtol=1e-4, atol=1e-4)
+        alone = session.run(inputs[row : row + 1])
+        for name in ("space_group_logits", "embedding"):
+            batch, one = getattr(together, name)[row], getattr(alone, name)[0]
+            assert_allclose(batch, one, rtol=1e-4, atol=1e-4)
 
 
-def test_the_card_fits_its_file(card: ModelCard, torch_network: Npcnn) -> None:
-    assert sha256((WEIGHTS / card.file).read_bytes()).hexdigest() == card.sha256
+def test_the_card_fits_its_files(card: ModelCard, torch_network: PilotNet) -> None:
+    named = {
+        card.file: card.sha256,
+        card.calibration_file: card.calibration_sha256,
+        card.search_file: card.search_sha256,
+    }
+    found = {name: sha256((WEIGHTS / str(name)).read_bytes()).hexdigest() for name in named}
+    assert found == named
     assert torch_network.n_parameters() == card.n_parameters <= MOST_PARAMETERS
     assert card.q_min_per_angstrom < card.q_max_per_angstrom
-    assert list(card.calibration.familiarity_quantiles) == sorted(
-        card.calibration.familiarity_quantiles
-    )
+
+
+def test_all_that_the_card_needs_and_nothing_else_ships(card: ModelCard) -> None:
+    shipped = {file.name for file in WEIGHTS.glob(f"{card.name}.*")}
+    named = {card.file, card.calibration_file, card.search_file}
+    assert shipped == named | {f"{card.name}.json"}
+
+
+def test_weights_are_stored_in_half_precision(card: ModelCard) -> None:
+    assert (WEIGHTS / card.file).stat().st_size < 2.2 * card.n_parameters
+
+
+@pytest.mark.parametrize("kind", ["calibration_file", "search_file"])
+def test_calibrations_hold_plain_finite_numbers(card: ModelCard, kind: str) -> None:
+    with np.load(WEIGHTS / getattr(card, kind), allow_pickle=False) as arrays:
+        for name in arrays.files:
+            assert arrays[name].dtype.kind in "fiu", name
+            assert np.isfinite(arrays[name]).all(), name
+
+
+def test_held_out_structures_were_kept_from_training(card: ModelCard) -> None:
+    # A tenth of the families.
+    share = card.n_structures_held_out / (card.n_structures + card.n_structures_held_out)
+    assert 0.08 < share < 0.12
 
 
 def test_the_name_of_a_card_is_that_of_its_file() -> None:

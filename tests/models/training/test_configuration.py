@@ -2,27 +2,64 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_run import training_configuration, write_training_file
+from training_run import TINY, training_configuration, write_training_file
 
 from phasepilot.models.errors import TrainingError
-from phasepilot.models.training.configuration import read_training_configuration
+from phasepilot.models.networks.pilot_net import PilotNetShape
+from phasepilot.models.networks.reference_networks import REFERENCE_NETWORKS
+from phasepilot.models.training.configuration import (
+    HARMLESS,
+    PilotNetSizes,
+    TrainingConfiguration,
+    read_training_configuration,
+)
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "train_npcnn.yaml"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
-def test_the_example_is_the_run_of_the_network_that_ships(tmp_path: Path) -> None:
-    configuration = read_training_configuration(EXAMPLE, tmp_path)
-    assert configuration.name == "npcnn-v1"
+def test_the_example_is_the_run_of_the_flagship(tmp_path: Path) -> None:
+    configuration = read_training_configuration(EXAMPLES / "train_pilotnet.yaml", tmp_path)
+    assert configuration.network.kind == "pilotnet"
     assert configuration.structures == tmp_path / "structures" / "structures.parquet"
+    # Four cross entropies, weighted as the run of the weights that ship was.
+    loss = configuration.loss
+    weights = (loss.space_group, loss.extinction_class, loss.bravais_lattice, loss.crystal_system)
+    assert weights == (1.0, 1.0, 0.3, 0.5)
+
+
+def test_a_reference_network_is_trained_on_what_the_flagship_is(tmp_path: Path) -> None:
+    flagship, reference = (
+        read_training_configuration(EXAMPLES / f"train_{name}.yaml", tmp_path)
+        for name in ("pilotnet", "reference")
+    )
+    assert reference.network.kind in REFERENCE_NETWORKS
+    assert reference.stick_directory == flagship.stick_directory
+    names = (
+        *("structures", "licences", "max_atoms", "recipe", "preprocessing", "class_exponent"),
+        *("experimental_sources", "experimental_weight", "n_patterns", "batch_size"),
+    )
+    for name in names:
+        assert getattr(reference, name) == getattr(flagship, name), name
+
+
+def test_the_flagship_is_as_large_as_its_module_says() -> None:
+    sizes, shape = PilotNetSizes(), PilotNetShape()
+    for name in PilotNetSizes.model_fields:
+        assert getattr(sizes, name) == getattr(shape, name), name
 
 
 def test_paths_start_at_the_file_and_structures_at_the_data(tmp_path: Path) -> None:
-    path = write_training_file(tmp_path)
+    path = write_training_file(tmp_path, sticks="../sticks")
     of_file = read_training_configuration(path)
     of_data = read_training_configuration(path, tmp_path / "data")
     assert of_file.structures == tmp_path / "structures.parquet"
     assert of_data.structures == tmp_path / "data" / "structures.parquet"
     assert of_file.work_directory == of_data.work_directory == tmp_path / "run"
+    assert of_file.stick_directory == of_data.stick_directory == tmp_path / "../sticks"
+
+
+def test_stick_lists_stand_with_the_run_unless_a_place_is_named(tmp_path: Path) -> None:
+    assert training_configuration(tmp_path).stick_directory == tmp_path / "run" / "sticks"
 
 
 def test_a_run_is_the_same_from_wherever_it_is_started(
@@ -38,19 +75,36 @@ def test_the_last_batch_is_filled_up(tmp_path: Path) -> None:
     assert training_configuration(tmp_path, n_patterns=17, batch_size=8).n_batches == 3
 
 
+def test_only_what_alters_the_learning_counts_as_a_change(tmp_path: Path) -> None:
+    one = training_configuration(tmp_path)
+    harmless = {"n_workers": 7, "checkpoint_every": 9, "sticks": "elsewhere", "device": "cpu"}
+    assert training_configuration(tmp_path, **harmless).changes(one) == []
+    other = training_configuration(tmp_path, seed=1, recipe="ideal", **harmless)
+    assert other.changes(one) == ["recipe", "seed"]
+
+
+def test_harmless_entries_exist() -> None:
+    assert set(TrainingConfiguration.model_fields) >= HARMLESS
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"n_paterns": 12}, "n_paterns: Extra inputs"),
         ({"batch_size": "many"}, "batch_size: Input should be a valid integer"),
         ({"batch_size": 0}, "batch_size: Input should be greater than or equal to 1"),
-        ({"network": {"dense": [8]}}, "network.dense.1: Field required"),
+        ({"batch_size": 9, "batch_parts": 2}, "file: .*multiple of batch_parts, but 9 is not one"),
+        ({"network": {"sizes": {**TINY, "dense": []}}}, "network.sizes.dense: Tuple should have"),
+        ({"network": {"sizes": {**TINY, "strides": [2]}}}, "file: .*but have 2, 2 and 1"),
+        ({"network": {"kind": "scnn", "sizes": TINY}}, "network: .*pilotnet only.*is 'scnn'"),
+        ({"network": {"sizes": {**TINY, "kernels": [900, 99]}}}, "file: .*nothing of 1024 bins"),
+        ({"loss": {"space_group": 0}}, "loss.space_group: Input should be greater than 0"),
+        ({"precision": "float16"}, "precision: Input should be 'auto', 'float32' or 'bfloat16'"),
         ({"preprocessing": {"grid": {"n_bins": 1024, "qmin": 1}}}, "grid.qmin: Extra inputs"),
         (
             {"preprocessing": {"grid": {"q_min_per_angstrom": 7.0}}},
             "grid: .*q_min_per_angstrom must lie below",
         ),
-        ({"network": {"kernels": [400, 300, 8]}}, "file: .*leave nothing of 1024 bins"),
         ({"name": "A/B"}, "name: String should match"),
         ({"structures": None}, "structures: "),
     ],

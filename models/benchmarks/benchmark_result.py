@@ -1,0 +1,216 @@
+"""What a benchmark is given and what it finds: figures with their meaning, every item's answer."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from phasepilot.models.arrays import FloatArray
+from phasepilot.models.errors import ModelsError
+from phasepilot.models.networks.estimate import PhaseEstimate
+from phasepilot.models.pattern import Pattern
+
+
+class Estimator(Protocol):
+    """What is tested: anything that makes estimates of patterns."""
+
+    def predict(self, pattern: Pattern) -> PhaseEstimate:
+        """Return the estimate for one pattern."""
+        ...
+
+    def predict_many(self, patterns: Sequence[Pattern]) -> list[PhaseEstimate]:
+        """Return the estimates of several patterns, the same as one by one."""
+        ...
+
+
+# Called with what is being done, how much of it is done, and how much there is.
+Progress = Callable[[str, int, int], None]
+
+
+def no_progress(step: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkOptions:
+    """What a benchmark runs with.
+
+    Attributes
+    ----------
+    estimators : mapping of str to Estimator
+        What is compared, by name. The last is the answer that is judged: its figures carry no
+        prefix, those of the others their name.
+    data : Path or None
+        File or folder of measured patterns, in the formats of `measured_files`.
+    structures : Path or None
+        Structure table, or folder that holds one, for patterns simulated of held-out structures.
+    library : Path or None
+        Folder of CIF files, or search index, that patterns are matched with.
+    n_seeds : int
+        How often what is random is done again.
+    n_simulated : int
+        How many held-out structures are simulated for each seed.
+    """
+
+    estimators: Mapping[str, Estimator]
+    data: Path | None = None
+    structures: Path | None = None
+    library: Path | None = None
+    n_seeds: int = 5
+    n_simulated: int = 60
+
+    def measured(self) -> Path:
+        """Return where measured patterns are.
+
+        Raises
+        ------
+        ModelsError
+            If nobody said.
+        """
+        if self.data is None:
+            raise ModelsError(
+                "this benchmark needs measured patterns, but none are given; name their file or"
+                " folder with --data, or set PHASEPILOT_DATA."
+            )
+        return self.data
+
+    @property
+    def judged(self) -> str:
+        """Name of the estimator whose figures carry no prefix."""
+        return list(self.estimators)[-1]
+
+    def prefix(self, name: str) -> str:
+        """Return what the names of an estimator's figures start with.
+
+        Examples
+        --------
+        >>> BenchmarkOptions(estimators={"network+search": None, "all": None}).prefix(
+        ...     "network+search"
+        ... )
+        'network_search_'
+        """
+        if name == self.judged:
+            return ""
+        return "".join(sign if sign.isalnum() else "_" for sign in name.lower()) + "_"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number that a benchmark measured.
+
+    Attributes
+    ----------
+    name : str
+        In the table and in the file of results; lower case with underscores.
+    value : float
+        Shares run from 0 to 1.
+    meaning : str
+        What was measured, in one line.
+    low, high : float or None
+        Ends of the 95 % bootstrap interval over items.
+    spread : float or None
+        Standard deviation over seeds, where something is random.
+    anchor : str
+        What others reached, and who.
+    goal : str
+    """
+
+    name: str
+    value: float
+    meaning: str
+    low: float | None = None
+    high: float | None = None
+    spread: float | None = None
+    anchor: str = ""
+    goal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A line of a chart, through points (x, y)."""
+
+    name: str
+    x: FloatArray
+    y: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """What can be drawn of a benchmark.
+
+    Attributes
+    ----------
+    x_label, y_label : str
+    curves : tuple of Curve
+    """
+
+    x_label: str
+    y_label: str
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkResult:
+    """What a benchmark found.
+
+    Attributes
+    ----------
+    title : str
+        What was measured on what.
+    figures : tuple of Figure
+    items : tuple of dict
+        One a pattern (and seed), to be written as JSON.
+    notes : tuple of str
+        What a reader must know to compare the figures with others.
+    chart : Chart or None
+    """
+
+    title: str
+    figures: tuple[Figure, ...]
+    items: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...] = ()
+    chart: Chart | None = None
+
+    def flat(self) -> dict[str, float]:
+        """Return every number by name: NAME, and NAME_low, NAME_high and NAME_spread if known.
+
+        Examples
+        --------
+        >>> figure = Figure("accuracy", 0.5, "share of right answers", spread=0.1)
+        >>> BenchmarkResult("a test", (figure,), ()).flat()
+        {'accuracy': 0.5, 'accuracy_spread': 0.1}
+        """
+        numbers: dict[str, float] = {}
+        for figure in self.figures:
+            numbers[figure.name] = figure.value
+            for part in ("low", "high", "spread"):
+                number = getattr(figure, part)
+                if number is not None:
+                    numbers[f"{figure.name}_{part}"] = number
+        return numbers
+
+
+def write_result(result: BenchmarkResult, path: Path) -> Path:
+    """Write the figures as one flat JSON object, and each item as a line beside it.
+
+    Returns
+    -------
+    Path
+        The file of the items: STEM.items.jsonl.
+
+    Raises
+    ------
+    ModelsError
+        If the files cannot be written.
+    """
+    items = path.with_name(f"{path.stem}.items.jsonl")
+    try:
+        path.write_text(json.dumps(result.flat(), indent=1) + "\n")
+        items.write_text("".join(f"{json.dumps(item)}\n" for item in result.items))
+    except OSError as error:
+        raise ModelsError(
+            f"results must go to a file that can be written, but {path} cannot ({error});"
+            " give another path with --results."
+        ) from error
+    return items

@@ -1,0 +1,85 @@
+"""The benchmarks that can be asked for by name."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from phasepilot.models.benchmarks.autoxrd import run as run_autoxrd
+from phasepilot.models.benchmarks.benchmark_result import (
+    BenchmarkOptions,
+    BenchmarkResult,
+    Progress,
+)
+from phasepilot.models.benchmarks.calibration import run as run_calibration
+from phasepilot.models.benchmarks.identify import run as run_identify
+from phasepilot.models.benchmarks.lattice_scaling import run as run_lattice_scaling
+from phasepilot.models.benchmarks.novelty import run as run_novelty
+from phasepilot.models.benchmarks.rruff908 import run as run_rruff908
+from phasepilot.models.errors import ModelsError
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A benchmark and what it is about.
+
+    Attributes
+    ----------
+    description : str
+        One line.
+    run : callable
+        Takes the options and where to report progress.
+    searches : bool
+        Whether known structures help, so that the index of a whole table is worth its minutes.
+    """
+
+    description: str
+    run: Callable[[BenchmarkOptions, Progress], BenchmarkResult]
+    searches: bool = True
+
+
+BENCHMARKS = {
+    "autoxrd": Benchmark(
+        "space groups of thin films by cross-validation, at coarser steps and fewer counts too",
+        run_autoxrd,
+        searches=False,
+    ),
+    "calibration": Benchmark(
+        "whether stated confidence and prediction sets hold, on measured and simulated patterns",
+        run_calibration,
+    ),
+    "identify": Benchmark(
+        "names of the phases in measured patterns, among candidates and in a whole table",
+        run_identify,
+    ),
+    "lattice-scaling": Benchmark(
+        "whether the answer survives stretching held-out cubic lattices from 80 to 120 %",
+        run_lattice_scaling,
+        searches=False,
+    ),
+    "novelty": Benchmark(
+        "whether empty, saturated, amorphous, mixed and mislabelled frames stand out",
+        run_novelty,
+    ),
+    "rruff908": Benchmark(
+        "symmetry of measured minerals: zero-shot, selective, and adapted to a part of them",
+        run_rruff908,
+    ),
+}
+
+
+def benchmark_named(name: str) -> Benchmark:
+    """Return the benchmark of that name.
+
+    Raises
+    ------
+    ModelsError
+        If there is none; the text lists the names and suggests the nearest.
+    """
+    if name not in BENCHMARKS:
+        near = difflib.get_close_matches(name, BENCHMARKS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ModelsError(
+            f"the benchmark must be one of {', '.join(sorted(BENCHMARKS))}, but is {name!r};"
+            f" see what they measure with `phasepilot benchmark --list`.{hint}"
+        )
+    return BENCHMARKS[name]

@@ -1,0 +1,195 @@
+"""Weighs a network against a search, on simulated measurements of structures it never saw."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+
+from phasepilot.models.arrays import Array, FloatArray, IntArray
+from phasepilot.models.diffraction.powder.backend import NumpyBackend
+from phasepilot.models.diffraction.powder.recipe import Recipe
+from phasepilot.models.diffraction.powder.simulation import PatternSimulator
+from phasepilot.models.errors import PatternError, TrainingError
+from phasepilot.models.estimation.answer_calibration import calibrated_symmetry_sets
+from phasepilot.models.estimation.calibrated_model import (
+    NOTHING_KNOWN,
+    CalibratedModel,
+    Part,
+    matched,
+)
+from phasepilot.models.estimation.combination import (
+    CombinationWeights,
+    CombinedAnswer,
+    combine,
+)
+from phasepilot.models.estimation.combination_fit import KnownCase, fit_combination
+from phasepilot.models.estimation.evidence import candidate_evidence, pattern_features
+from phasepilot.models.estimation.search_calibration import SearchCalibration, all_to_arrays
+from phasepilot.models.identification.search_index import SearchIndex
+from phasepilot.models.networks.model_card import read_card
+from phasepilot.models.pattern import Pattern
+from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
+from phasepilot.models.uncertainty.novelty import calibrate_novelty
+
+# Of the samples, how many are of no structure in the index. Of structures that collections of
+# measured crystals hold (minerals of AMCSD and of textbooks), nine in ten come with another entry
+# of the same formula and space group in a table of 162,000.
+WITHHELD_SHARE = 0.1
+_BLOCK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedCase:
+    """A simulated measurement that was searched for and seen by the network.
+
+    Attributes
+    ----------
+    known : KnownCase
+    prepared : PreparedPattern
+    logits : ndarray, shape (230,)
+    embedding : ndarray, shape (n_features,)
+    """
+
+    known: KnownCase
+    prepared: PreparedPattern
+    logits: FloatArray
+    embedding: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    structure: int
+    pattern: Pattern
+
+
+def simulated_cases(
+    model: CalibratedModel,
+    index: SearchIndex,
+    recipe: Recipe,
+    *,
+    n_patterns: int,
+    rng: Generator,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[SimulatedCase]:
+    """Return simulated measurements of held-out structures, searched for and seen by the network.
+
+    Raises
+    ------
+    TrainingError
+        If the index holds no structure of a held-out family.
+    """
+    held_out = np.flatnonzero(index.sticks.is_held_out)
+    if not held_out.size:
+        raise TrainingError(
+            f"weights are fitted on structures of held-out families, but none of the"
+            f" {index.n_structures} in the index is one; use the index of a whole table."
+        )
+    chosen = rng.choice(held_out, n_patterns)
+    cases = []
+    for n_done, sample in enumerate(_samples(index, chosen, recipe, rng), start=1):
+        is_withheld = rng.random() < WITHHELD_SHARE
+        with suppress(PatternError):  # a crop may leave a pattern without any line
+            cases.append(_case(model, index, sample, is_withheld=is_withheld))
+        progress(n_done, n_patterns)
+    return cases
+
+
+def _samples(
+    index: SearchIndex, chosen: IntArray, recipe: Recipe, rng: Generator
+) -> Iterator[_Sample]:
+    simulator = PatternSimulator(index.sticks, NumpyBackend(rng))
+    for start in range(0, chosen.size, _BLOCK):
+        block = chosen[start : start + _BLOCK]
+        settings = recipe.draw(block.size, rng)
+        impurities = rng.choice(index.n_structures, block.size)
+        measured = simulator.simulate_unchecked(block, settings, impurities)
+        for row, structure in enumerate(block.tolist()):
+            yield _Sample(structure, measured.pattern(row))
+
+
+def _case(
+    model: CalibratedModel, index: SearchIndex, sample: _Sample, *, is_withheld: bool
+) -> SimulatedCase:
+    prepared = prepare_pattern(sample.pattern, model.card.preprocessing)
+    candidates = candidate_evidence(index, prepared)
+    logits, embedding = model.outputs(prepared)
+    known = KnownCase(
+        space_group_index=int(index.sticks.space_group_number[sample.structure]) - 1,
+        network_log_probabilities=model.calibration.log_probabilities(logits, embedding),
+        candidates=candidates,
+        pattern=pattern_features(prepared),
+        is_withheld=(candidates.structure == sample.structure) & is_withheld,
+    )
+    return SimulatedCase(known, prepared, logits, embedding)
+
+
+def fitted_search(
+    model: CalibratedModel, index: SearchIndex, cases: list[SimulatedCase]
+) -> dict[str, SearchCalibration]:
+    """Return the calibration of the search alone and of both together.
+
+    Weights come from one half of the cases, conformal sets and ranks of novelty from the other.
+    """
+    half = len(cases) // 2
+    first, second = cases[:half], cases[half:]
+    logits, embedding = (
+        np.array([getattr(case, name) for case in second]) for name in ("logits", "embedding")
+    )
+    truth = np.array([case.known.space_group_index for case in second])
+    parts: tuple[Part, ...] = ("search", "both")
+    found: dict[str, SearchCalibration] = {}
+    for part in parts:
+        weights = fit_combination([_seen_by(part, case.known) for case in first])
+        known = [_seen_by(part, case.known) for case in second]
+        answers = [_answer(weights, case) for case in known]
+        probabilities = np.array([answer.space_group_probabilities for answer in answers])
+        unexplained = np.array(
+            [
+                _unexplained(index, case, answer)
+                for case, answer in zip(second, answers, strict=True)
+            ]
+        )
+        found[part] = SearchCalibration(
+            weights,
+            calibrated_symmetry_sets(probabilities, truth),
+            calibrate_novelty(
+                model.calibration.novelty.prototypes, logits, embedding, unexplained=unexplained
+            ),
+        )
+    return found
+
+
+def _seen_by(part: Part, case: KnownCase) -> KnownCase:
+    if part == "both":
+        return case
+    return replace(case, network_log_probabilities=NOTHING_KNOWN)
+
+
+def _answer(weights: CombinationWeights, case: KnownCase) -> CombinedAnswer:
+    return combine(
+        weights,
+        case.network_log_probabilities,
+        case.candidates,
+        case.pattern,
+        is_excluded=case.is_withheld,
+    )
+
+
+def _unexplained(index: SearchIndex, case: SimulatedCase, answer: CombinedAnswer) -> float:
+    return matched(index, case.prepared, case.known.candidates, answer).unexplained
+
+
+def write_search_calibration(found: dict[str, SearchCalibration], card_path: Path) -> Path:
+    """Write NAME.search.npz beside the card, name it there, and return its path."""
+    card = read_card(card_path)
+    path = card_path.with_name(f"{card.name}.search.npz")
+    arrays: dict[str, Array] = dict(all_to_arrays(found))
+    np.savez(path, **arrays)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    named = card.model_copy(update={"search_file": path.name, "search_sha256": digest})
+    card_path.write_text(named.model_dump_json(indent=1) + "\n")
+    return path

@@ -1,0 +1,1 @@
+"""Which lines of a pattern an answer rests on."""

@@ -1,0 +1,1 @@
+"""Which known crystals explain a pattern: templates, search over many structures, verification."""

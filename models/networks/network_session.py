@@ -1,0 +1,92 @@
+"""A network's ONNX file, run by ONNX Runtime: logits, embedding and attribution."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+
+from phasepilot.models.arrays import Float32Array
+from phasepilot.models.errors import WeightsError
+
+# What the graph calls its inputs and outputs.
+INPUT, CLASS_WEIGHTS = "pattern", "class_weights"
+LOGITS, EMBEDDING, ATTRIBUTION = "space_group_logits", "embedding", "attribution"
+
+# A row of zeros asks for the class of the largest logit: known only once the network has run.
+PREDICTED_CLASS = np.zeros((1, 230), dtype=np.float32)
+PREDICTED_CLASS.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOutputs:
+    """What a network says of a batch of patterns.
+
+    Attributes
+    ----------
+    space_group_logits : ndarray, shape (n_patterns, 230)
+    embedding : ndarray, shape (n_patterns, n_embedding)
+        What the last layer sees.
+    attribution : ndarray, shape (n_patterns, n_channels, n_bins)
+        What each value of the input adds to the weighted sum of logits; no rows unless asked for.
+    """
+
+    space_group_logits: Float32Array
+    embedding: Float32Array
+    attribution: Float32Array
+
+
+class NetworkSession:
+    """A network of `write_network`, ready to run.
+
+    Parameters
+    ----------
+    content : bytes
+        The ONNX file.
+    n_threads : int
+        One thread makes results independent of how many cores happen to be free.
+
+    Raises
+    ------
+    WeightsError
+        If ONNX Runtime cannot run the file, or it lacks one of the outputs.
+    """
+
+    def __init__(self, content: bytes, *, n_threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = n_threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime has a class per status, without a common base
+            raise WeightsError(
+                f"a network must be an ONNX file that ONNX Runtime {onnxruntime.__version__} runs,"
+                f" but it says: {error}; reinstall phasepilot."
+            ) from error
+        outputs = {output.name for output in self._session.get_outputs()}
+        missing = sorted({LOGITS, EMBEDDING, ATTRIBUTION} - outputs)
+        if missing:
+            raise WeightsError(
+                f"a network must give {LOGITS}, {EMBEDDING} and {ATTRIBUTION}, but this one gives"
+                f" {sorted(outputs)}; write it again with this version of phasepilot."
+            )
+
+    def run(
+        self, inputs: Float32Array, class_weights: Float32Array | None = None
+    ) -> NetworkOutputs:
+        """Return what the network says of a batch.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (n_patterns, n_channels, n_bins)
+        class_weights : ndarray, shape (1 or n_patterns, 230), optional
+            Asks for the attribution of the sum of logits times these weights, a row for each
+            pattern or one for all; a row of zeros, `PREDICTED_CLASS`, stands for weight 1 at the
+            largest logit. Without it nothing is attributed, which takes half the time.
+        """
+        feed = {INPUT: inputs}
+        if class_weights is not None:
+            feed[CLASS_WEIGHTS] = class_weights
+        return NetworkOutputs(*self._session.run([LOGITS, EMBEDDING, ATTRIBUTION], feed))

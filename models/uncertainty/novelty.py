@@ -1,0 +1,250 @@
+"""Whether a pattern is of a kind that the network, or a library of known phases, accounts for.
+
+Three signs are combined, each as a rank among calibration patterns of known kind: how far the
+features point away from all training patterns, how undecided the logits are, and, with a library,
+which share of the intensity its best mixture leaves unexplained. Lengths of features are left out:
+patterns that a rectifier network does not know light up few of its features, so Euclidean and
+Mahalanobis distances take them for familiar (areas under the curve below 0.5 for mixtures, gasket
+lines, wrong wavelengths and glasses, simulated).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.special import ndtri, softmax
+
+from phasepilot.models.arrays import FloatArray
+from phasepilot.models.errors import ModelsError, TrainingError
+from phasepilot.models.networks.estimate import Verdict
+from phasepilot.models.uncertainty.entropy import entropy_bits
+
+# Of at most 1 % of familiar patterns an operator is told that they are unknown.
+FALSE_ALARM_RATE = 0.01
+_RANKS = np.linspace(0, 1, 1001)
+_N_ROUNDS = 12
+# Physics verifies what a network proposes: its normal score counts twice. Our choice.
+_RESIDUAL_WEIGHT = 2.0
+_ARRAYS = ("prototypes", "distances", "entropies", "network_scores", "residuals", "joint_scores")
+
+
+@dataclass(frozen=True, slots=True)
+class Novelty:
+    """How unusual one pattern is.
+
+    Attributes
+    ----------
+    novelty : float
+        Share of the calibration patterns that look more familiar, 0 to 1.
+    verdict : Verdict
+    """
+
+    novelty: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class NoveltyDetector:
+    """What training patterns look like, and how calibration patterns compare with them.
+
+    Attributes
+    ----------
+    prototypes : ndarray, shape (n_prototypes, n_features)
+        Directions of training features, each of length 1.
+    distances, entropies, network_scores : ndarray, shape (1001,)
+        Quantiles over calibration patterns: the distance from the nearest prototype (1 - cosine),
+        the entropy of the probabilities in bits, and the mean of the normal scores of both.
+    residuals, joint_scores : ndarray, shape (1001,) or (0,)
+        The same of the unexplained share, and of the weighted sum with it; empty if no library was
+        there to calibrate with.
+    """
+
+    prototypes: FloatArray
+    distances: FloatArray
+    entropies: FloatArray
+    network_scores: FloatArray
+    residuals: FloatArray
+    joint_scores: FloatArray
+
+    def judge(
+        self,
+        logits: FloatArray,
+        embedding: FloatArray,
+        *,
+        unexplained: float | None = None,
+        false_alarm_rate: float = FALSE_ALARM_RATE,
+    ) -> Novelty:
+        """Return how unusual a pattern is, and whether the answer can be trusted.
+
+        Parameters
+        ----------
+        logits : ndarray, shape (n_classes,)
+        embedding : ndarray, shape (n_features,)
+        unexplained : float or None
+            Share of the intensity above background that no known phase explains; None without a
+            library.
+        false_alarm_rate : float
+            Share of patterns like the calibration patterns that are called unknown.
+
+        Raises
+        ------
+        ModelsError
+            If a residual is given, but none were at calibration.
+        """
+        score = self._network_score(logits[None], embedding[None])
+        if unexplained is None:
+            novelty = float(_rank(score, self.network_scores)[0])
+        else:
+            self._check_has_residuals()
+            joint = _joint(score, np.array([unexplained]), self.network_scores, self.residuals)
+            novelty = float(_rank(joint, self.joint_scores)[0])
+        is_known = novelty <= 1 - false_alarm_rate
+        return Novelty(novelty, Verdict(is_known, _reason(novelty, unexplained, is_known)))
+
+    def _network_score(self, logits: FloatArray, embedding: FloatArray) -> FloatArray:
+        distance = _distance(embedding, self.prototypes)
+        entropy = entropy_bits(softmax(logits, axis=1))
+        scores = _normal_score(distance, self.distances) + _normal_score(entropy, self.entropies)
+        return np.asarray(scores / 2)
+
+    def _check_has_residuals(self) -> None:
+        if not self.residuals.size:
+            raise ModelsError(
+                "a residual can only be judged against those of calibration patterns, but this"
+                " detector has none; calibrate it with `unexplained`, or leave the residual out."
+            )
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return what `from_arrays` needs, the prototypes in half precision."""
+        arrays: dict[str, NDArray[np.generic]] = {
+            name: getattr(self, name).astype(np.float32) for name in _ARRAYS
+        }
+        arrays["prototypes"] = self.prototypes.astype(np.float16)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Return the detector that `to_arrays` described."""
+        return cls(*(np.asarray(arrays[name], dtype=np.float64) for name in _ARRAYS))
+
+
+def prototypes_of(embedding: FloatArray, *, n_prototypes: int = 300, rng: Generator) -> FloatArray:
+    """Return directions that stand for all training patterns, shape (n_prototypes, n_features).
+
+    k-means on the sphere (Dhillon & Modha, Mach. Learn. 42, 143 (2001)).
+
+    Parameters
+    ----------
+    embedding : ndarray, shape (n_patterns, n_features)
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer patterns than prototypes.
+    """
+    if embedding.shape[0] < n_prototypes:
+        raise TrainingError(
+            f"prototypes need at least as many training patterns, but there are"
+            f" {embedding.shape[0]} for {n_prototypes}; give more patterns or ask for fewer."
+        )
+    directions = _directions(embedding)
+    centres = directions[rng.choice(directions.shape[0], n_prototypes, replace=False)]
+    for _ in range(_N_ROUNDS):
+        nearest = (directions @ centres.T).argmax(axis=1)
+        sums = np.zeros_like(centres)
+        np.add.at(sums, nearest, directions)
+        # A prototype that lost all its patterns stays where it is.
+        has_any = np.bincount(nearest, minlength=n_prototypes) > 0
+        centres = np.where(has_any[:, None], _directions(sums), centres)
+    return np.asarray(centres)
+
+
+def calibrate_novelty(
+    prototypes: FloatArray,
+    logits: FloatArray,
+    embedding: FloatArray,
+    *,
+    unexplained: FloatArray | None = None,
+) -> NoveltyDetector:
+    """Return a detector that knows how unusual patterns of known kind look.
+
+    Parameters
+    ----------
+    prototypes : ndarray, shape (n_prototypes, n_features)
+        See `prototypes_of`.
+    logits, embedding : ndarray, shape (n_patterns, ...)
+        Of patterns of known kind that were not trained on.
+    unexplained : ndarray, shape (n_patterns,), optional
+        What a library that holds their phases leaves unexplained.
+
+    Raises
+    ------
+    TrainingError
+        If the rows are not of the same patterns.
+    """
+    n_rows = {logits.shape[0], embedding.shape[0]}
+    if unexplained is not None:
+        n_rows.add(unexplained.shape[0])
+    if len(n_rows) != 1:
+        raise TrainingError(
+            f"logits, embedding and unexplained must have one row a pattern, but have"
+            f" {sorted(n_rows)} rows; take them from the same patterns."
+        )
+    distances = np.quantile(_distance(embedding, prototypes), _RANKS)
+    entropies = np.quantile(entropy_bits(softmax(logits, axis=1)), _RANKS)
+    nothing = np.zeros(0)
+    detector = NoveltyDetector(prototypes, distances, entropies, nothing, nothing, nothing)
+    score = detector._network_score(logits, embedding)
+    network_scores = np.quantile(score, _RANKS)
+    residuals = joint_scores = nothing
+    if unexplained is not None:
+        residuals = np.quantile(unexplained, _RANKS)
+        joint_scores = np.quantile(_joint(score, unexplained, network_scores, residuals), _RANKS)
+    return NoveltyDetector(
+        prototypes, distances, entropies, network_scores, residuals, joint_scores
+    )
+
+
+def _joint(
+    score: FloatArray, unexplained: FloatArray, scores: FloatArray, residuals: FloatArray
+) -> FloatArray:
+    """Return the weighted sum of normal scores; its own quantiles make it exact, correlated or not.
+
+    A mixture of known phases is strange to the network but explained: it must not raise an alarm.
+    So neither sign decides alone.
+    """
+    return _normal_score(score, scores) + _RESIDUAL_WEIGHT * _normal_score(unexplained, residuals)
+
+
+def _rank(values: FloatArray, quantiles: FloatArray) -> FloatArray:
+    """Return the share of calibration patterns below each value."""
+    return np.searchsorted(quantiles, values, side="left") / quantiles.size
+
+
+def _normal_score(values: FloatArray, quantiles: FloatArray) -> FloatArray:
+    """Return ranks as deviates of a normal distribution, ties in their middle."""
+    below = np.searchsorted(quantiles, values, side="left")
+    upto = np.searchsorted(quantiles, values, side="right")
+    return np.asarray(ndtri(((below + upto) / 2 + 0.5) / (quantiles.size + 1)))
+
+
+def _distance(embedding: FloatArray, prototypes: FloatArray) -> FloatArray:
+    return np.asarray(1 - (_directions(embedding) @ prototypes.T).max(axis=1))
+
+
+def _directions(vectors: FloatArray) -> FloatArray:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1.0))
+
+
+def _reason(novelty: float, unexplained: float | None, is_known: bool) -> str:
+    share = f"{100 * novelty:.1f} % of known patterns look more familiar"
+    if unexplained is not None:
+        left = f"{100 * unexplained:.0f} % of the intensity"
+        return f"Known phases leave {left} unexplained; {share}."
+    if is_known:
+        return f"The network knows patterns like it; {share}."
+    return f"The network has hardly seen anything like it; {share}."

@@ -1,0 +1,85 @@
+"""A network of the papers, from the file of its weights to its answer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from training_run import REFERENCE, training_configuration
+
+from phasepilot.models.diffraction.stick_store import open_stick_store
+from phasepilot.models.errors import PatternError, WeightsError
+from phasepilot.models.pattern import Pattern
+from phasepilot.models.preprocessing.preparation import network_input, prepare_pattern
+from phasepilot.models.training.reference_estimator import ReferenceEstimator
+from phasepilot.models.training.release import write_release
+from phasepilot.models.training.training_loop import Trainer
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, store_directory: Path
+) -> tuple[Path, nn.Module]:
+    """The card of a network that saw eight patterns, and the network."""
+    configuration = training_configuration(
+        tmp_path_factory.mktemp("reference"),
+        **{**REFERENCE, "sticks": str(store_directory), "n_patterns": 8, "n_watched": 2},
+    )
+    trainer = Trainer(configuration)
+    trainer.run()
+    store = open_stick_store(store_directory)
+    card = write_release(trainer.averaged, configuration, store, code_version="1")
+    return configuration.work_directory / f"{card.name}.json", trainer.averaged
+
+
+def make_pattern(*lines_per_angstrom: float) -> Pattern:
+    q = np.linspace(0.8, 6.0, 3000)
+    counts = 20 + sum(900 * np.exp(-(((q - line) / 0.02) ** 2)) for line in lines_per_angstrom)
+    return Pattern.from_q(q, np.asarray(counts))
+
+
+def test_it_answers_what_the_network_says_at_its_temperature(
+    trained: tuple[Path, nn.Module],
+) -> None:
+    path, network = trained
+    patterns = [make_pattern(2.0, 3.1), make_pattern(1.2)]
+    estimator = ReferenceEstimator(path)
+    preprocessing = estimator.card.preprocessing
+    inputs = [network_input(prepare_pattern(one, preprocessing), preprocessing) for one in patterns]
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(np.array(inputs)))
+    with np.load(path.with_suffix(".npz")) as arrays:
+        expected = torch.softmax(logits / float(arrays["temperature"][0]), dim=1).numpy()
+    for one, p in zip(estimator.predict_many(patterns), expected, strict=True):
+        np.testing.assert_allclose(one.space_group_probabilities, p, rtol=1e-4)
+    alone = estimator.predict(patterns[1])
+    np.testing.assert_allclose(alone.space_group_probabilities, expected[1], rtol=1e-4)
+
+
+def test_its_sets_leave_nothing_out_and_all_is_known_to_it(
+    trained: tuple[Path, nn.Module],
+) -> None:
+    estimate = ReferenceEstimator(trained[0]).predict(make_pattern(2.0))
+    assert len(estimate.crystal_system_set) == 7
+    assert estimate.space_group_set == tuple(range(1, 231))
+    assert estimate.set_level == 1.0
+    assert estimate.verdict.is_known
+
+
+def test_a_pattern_outside_its_range_is_refused(trained: tuple[Path, nn.Module]) -> None:
+    q = np.linspace(7.0, 9.0, 500)
+    beyond = Pattern.from_q(q, 100 + q)
+    with pytest.raises(PatternError, match=r"must .*6\.3"):
+        ReferenceEstimator(trained[0]).predict_many([make_pattern(2.0), beyond])
+
+
+@pytest.mark.parametrize("file", ["tiny.pt", "tiny.npz"])
+def test_files_that_do_not_belong_to_the_card_are_refused(
+    trained: tuple[Path, nn.Module], tmp_path: Path, file: str
+) -> None:
+    for one in trained[0].parent.glob("tiny.*"):
+        (tmp_path / one.name).write_bytes(one.read_bytes())
+    (tmp_path / file).write_bytes(b"something else")
+    with pytest.raises(WeightsError, match=file):
+        ReferenceEstimator(tmp_path / "tiny.json")
