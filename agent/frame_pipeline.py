@@ -95,9 +95,6 @@ def _advice(
     seen = {} if estimate is None else _seen(estimate)
     return Advice(
         frame_seq_num=frame.seq_num,
-        action=suggestion.action.value,
-        reason=suggestion.reason,
-        step=suggestion.step,
         problem=problem,
         axis_value=frame.axis_value,
         strain=phase.strain,
@@ -108,6 +105,7 @@ def _advice(
         new_phase_fraction=phase.new_phase_fraction,
         state=phase.stage.value,
         changed_since_seq_num=phase.changed_since_seq_num,
+        **suggestion.columns(),  # type: ignore[arg-type]
         **seen,  # type: ignore[arg-type]
     )
 

@@ -45,11 +45,37 @@ class Suggestion:
         One sentence that a person can read.
     step : float
         Proposed next step of the scanned axis in that axis' unit; NaN when there is no opinion.
+    region_start, region_stop : float
+        What to measure next on the scanned axis, in its unit; NaN when the whole range or nothing.
+    dwell_s : float
+        Counting time a point, or exposure time a frame; NaN when there is no opinion.
+    target : str
+        Name of the sample to go to; empty when it is not about samples.
+    gain_per_s : float
+        Drop of the bound on the probability of error that is expected for each second of cost.
+    error_bound, expected_error_bound : float
+        Bound on the probability of error now, and as expected after the suggestion is followed.
+    cost_s : float
+        Seconds that following it takes: moving, settling, counting, reading out, dose.
     """
 
     action: Action
     reason: str
     step: float = math.nan
+    region_start: float = math.nan
+    region_stop: float = math.nan
+    dwell_s: float = math.nan
+    target: str = ""
+    gain_per_s: float = math.nan
+    error_bound: float = math.nan
+    expected_error_bound: float = math.nan
+    cost_s: float = math.nan
+
+    def columns(self) -> dict[str, float | str]:
+        """Return the fields by name, as `Advice` holds them."""
+        return {column.name: getattr(self, column.name) for column in fields(self)} | {
+            "action": self.action.value
+        }
 
 
 N_SPACE_GROUPS = 230
@@ -77,6 +103,14 @@ class Advice:
     action: str = _column("string")
     reason: str = _column("string")
     step: float = _column("number")
+    region_start: float = _column("number")
+    region_stop: float = _column("number")
+    dwell_s: float = _column("number", "s")
+    target: str = _column("string")
+    gain_per_s: float = _column("number", "1/s")
+    error_bound: float = _column("number")
+    expected_error_bound: float = _column("number")
+    cost_s: float = _column("number", "s")
     problem: str = _column("string")
     crystal_system: str = _column("string")
     crystal_system_probability: float = _column("number")
@@ -134,7 +168,8 @@ class Advice:
     @property
     def suggestion(self) -> Suggestion:
         """The part that a plan obeys."""
-        return Suggestion(Action(self.action), self.reason, self.step)
+        values = {column.name: getattr(self, column.name) for column in fields(Suggestion)}
+        return Suggestion(**values | {"action": Action(self.action)})
 
     @property
     def crystal_system_probabilities(self) -> dict[str, float]:
