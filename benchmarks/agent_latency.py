@@ -24,11 +24,12 @@ from rich.table import Table
 
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.phase_agent import PhaseAgent
+from phasepilot.models.diffraction.pressure.compressed_powder import Diffractometer
+from phasepilot.models.diffraction.pressure.materials import KCL
 from phasepilot.models.steering.compression_rule import CompressionSettings
 from phasepilot.models.suggestion import Advice
 from phasepilot.plans.advisor import await_suggestion
-from phasepilot.sim_devices.materials import KCL
-from phasepilot.sim_devices.sample import Diffractometer, Sample
+from phasepilot.sim_devices.sample import Sample
 
 N_DIFFERENT = 50
 

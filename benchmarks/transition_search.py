@@ -17,9 +17,9 @@ from rich.table import Table
 
 from phasepilot.agent.cli.demo import Steps, demo_configuration
 from phasepilot.agent.phase_agent import PhaseAgent
+from phasepilot.models.diffraction.pressure.materials import MATERIALS
 from phasepilot.plans.compression_scan import compression_scan
 from phasepilot.sim_devices.beamline import simulated_beamline
-from phasepilot.sim_devices.materials import MATERIALS
 
 
 class InstantClock:

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phasepilot.models.diffraction.pressure.compressed_powder import (
+    DEFAULT_EXPOSURE_S,
+    DEFAULT_PEAK_COUNTS,
+)
+from phasepilot.models.diffraction.pressure.materials import Material, material_named
 from phasepilot.sim_devices.diamond_anvil_cell import DiamondAnvilCell
-from phasepilot.sim_devices.materials import Material, material_named
 from phasepilot.sim_devices.powder_detector import PowderDetector
-from phasepilot.sim_devices.sample import DEFAULT_EXPOSURE_S, DEFAULT_PEAK_COUNTS, Sample
+from phasepilot.sim_devices.sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ def simulated_beamline(
     Parameters
     ----------
     material_name : str
-        A name of `phasepilot.sim_devices.materials.MATERIALS`.
+        A name of `phasepilot.models.diffraction.pressure.materials.MATERIALS`.
     peak_counts : float
         Counts of the strongest bin of the first phase at the start, in 0.1 s.
     exposure_s : float

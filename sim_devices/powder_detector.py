@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ophyd import Component, Device, Kind, Signal
 from ophyd.status import Status
 
+from phasepilot.models.diffraction.pressure.compressed_powder import DEFAULT_EXPOSURE_S
 from phasepilot.sim_devices.diamond_anvil_cell import DiamondAnvilCell
-from phasepilot.sim_devices.sample import DEFAULT_EXPOSURE_S, FloatArray, Sample
+from phasepilot.sim_devices.sample import FloatArray, Sample
 
 DEAD_FRACTION = 0.05
 LIGHT_AFTER_BEAM_LOSS = 0.01

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from phasepilot.agent.configuration import AgentConfiguration
     from phasepilot.agent.report.run_record import RunRecord
+    from phasepilot.models.diffraction.pressure.materials import Material
     from phasepilot.sim_devices.beamline import SimulatedBeamline
-    from phasepilot.sim_devices.materials import Material
 
 # The coarse step is this part of the material's range; the fine one is three halvings below it.
 _N_COARSE_STEPS = 24
@@ -60,8 +60,8 @@ def demo(
     machine. Writes report.html and report.png.
     """
     with reporting_errors():
+        from phasepilot.models.diffraction.pressure.materials import MaterialError
         from phasepilot.sim_devices.beamline import simulated_beamline
-        from phasepilot.sim_devices.materials import MaterialError
 
         try:
             beamline = simulated_beamline(material, seed=seed)

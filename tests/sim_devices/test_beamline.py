@@ -2,8 +2,8 @@ import bluesky.plans as bp
 import numpy as np
 import pytest
 
+from phasepilot.models.diffraction.pressure.materials import MATERIALS, MaterialError
 from phasepilot.sim_devices.beamline import simulated_beamline
-from phasepilot.sim_devices.materials import MATERIALS, MaterialError
 
 
 def make_beamline(clock, material_name="KCl", *, seed=5, **options):

@@ -10,8 +10,8 @@ from bluesky.utils import FailedStatus
 from event_model import DocumentNames, schema_validators
 from ophyd.utils.errors import LimitError
 
+from phasepilot.models.diffraction.pressure.materials import FE, KCL
 from phasepilot.sim_devices.diamond_anvil_cell import Approach, DiamondAnvilCell
-from phasepilot.sim_devices.materials import FE, KCL
 from phasepilot.sim_devices.sample import Sample
 
 

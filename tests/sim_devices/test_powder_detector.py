@@ -5,7 +5,7 @@ import pytest
 from bluesky.protocols import Configurable, Readable, Stageable, Triggerable
 from event_model import DocumentNames, EventModelValidationError, schema_validators
 
-from phasepilot.sim_devices.materials import KCL
+from phasepilot.models.diffraction.pressure.materials import KCL
 from phasepilot.sim_devices.powder_detector import Fault, PowderDetector
 from phasepilot.sim_devices.sample import Sample
 

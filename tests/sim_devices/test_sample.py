@@ -3,8 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasepilot.sim_devices.materials import FE, KCL, MATERIALS, SI
-from phasepilot.sim_devices.sample import Diffractometer, Sample, advance_fraction
+from phasepilot.models.diffraction.pressure.compressed_powder import (
+    Diffractometer,
+    advance_fraction,
+)
+from phasepilot.models.diffraction.pressure.materials import FE, KCL, MATERIALS, SI
+from phasepilot.sim_devices.sample import Sample
 
 EVERY_MATERIAL = pytest.mark.parametrize("material", MATERIALS.values(), ids=MATERIALS)
 PRESSURES = st.floats(0.0, 20.0)

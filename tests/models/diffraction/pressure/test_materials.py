@@ -3,7 +3,14 @@ from dataclasses import replace
 import gemmi
 import pytest
 
-from phasepilot.sim_devices.materials import FE, KCL, MATERIALS, SI, MaterialError, material_named
+from phasepilot.models.diffraction.pressure.materials import (
+    FE,
+    KCL,
+    MATERIALS,
+    SI,
+    MaterialError,
+    material_named,
+)
 
 EVERY_MATERIAL = pytest.mark.parametrize("material", MATERIALS.values(), ids=MATERIALS)
 

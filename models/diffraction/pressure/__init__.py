@@ -1,0 +1,1 @@
+"""Materials that change phase under pressure, and the patterns that they show."""
