@@ -10,6 +10,7 @@ from phasepilot.models.diffraction.crystals.crystal import Crystal
 from phasepilot.models.diffraction.pressure.compressed_powder import (
     DEFAULT_EXPOSURE_S,
     DEFAULT_PEAK_COUNTS,
+    Diffractometer,
 )
 from phasepilot.models.diffraction.pressure.materials import Material, material_named
 from phasepilot.sim_devices.beamline_time import BeamlineTime
@@ -23,7 +24,6 @@ from phasepilot.sim_devices.library_crystals import LIBRARY_CRYSTALS
 from phasepilot.sim_devices.mixture_pattern import (
     DEFAULT_PEAK_RATE_PER_S,
     LABORATORY,
-    Diffractometer,
     MixturePattern,
 )
 from phasepilot.sim_devices.powder_detector import PowderDetector
@@ -33,6 +33,9 @@ from phasepilot.sim_devices.sample_library import SampleLibrary, sample_library
 from phasepilot.sim_devices.sample_stage import SampleStage
 from phasepilot.sim_devices.thermal_materials import ThermalMaterial, thermal_material_named
 from phasepilot.sim_devices.two_theta_arm import TwoThetaArm
+
+# Arms stop so far before the ends of what is known of a sample, for strips to see only that.
+STRIP_MARGIN_DEG = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,9 @@ def simulated_diffractometer(
         The phases by name.
     peak_rate_per_s : float
         Counts a second at the top of the strongest line of the phases that are present, if pure.
+    diffractometer : Diffractometer
+        The arm may go to `STRIP_MARGIN_DEG` before the ends of its range, by default from 10 to 100
+        degree.
     clock : Clock, optional
         That of the wall by default; a `SimulatedClock` makes an hour take seconds.
 
@@ -298,13 +304,10 @@ def _arm_and_detectors(
 ) -> tuple[TwoThetaArm, PointDetector, StripDetector, Clock]:
     clock = clock or RealClock()
     arm_rng, point_rng, strip_rng = np.random.default_rng(seed).spawn(3)
-    start_deg = diffractometer.two_theta_start_deg
+    low_deg = diffractometer.two_theta_start_deg + STRIP_MARGIN_DEG
+    high_deg = diffractometer.two_theta_stop_deg - STRIP_MARGIN_DEG
     arm = TwoThetaArm(
-        name="arm",
-        rng=arm_rng,
-        clock=clock,
-        start_deg=start_deg,
-        limits_deg=(start_deg, diffractometer.two_theta_stop_deg),
+        name="arm", rng=arm_rng, clock=clock, start_deg=low_deg, limits_deg=(low_deg, high_deg)
     )
     detector = PointDetector(name="detector", arm=arm, sample=sample, rng=point_rng, clock=clock)
     strip = StripDetector(name="strip", arm=arm, sample=sample, rng=strip_rng, clock=clock)

@@ -37,7 +37,8 @@ class Counters:
     @property
     def offsets_deg(self) -> FloatArray:
         """Where each looks, from the middle of the row, shape (n_channels,)."""
-        return (np.arange(self.n_channels) - (self.n_channels - 1) / 2) * self.window_deg
+        steps = np.arange(self.n_channels, dtype=np.float64) - (self.n_channels - 1) / 2
+        return np.asarray(steps * self.window_deg)
 
 
 # Assumed, of the usual size: a scintillation counter behind a slit, and a silicon strip detector.

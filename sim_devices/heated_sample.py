@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from phasepilot.models.diffraction.pressure.compressed_powder import Diffractometer
 from phasepilot.sim_devices.mixture_pattern import (
     DEFAULT_PEAK_RATE_PER_S,
     LABORATORY,
-    Diffractometer,
     MixturePattern,
 )
 from phasepilot.sim_devices.rate_curve import RateCurve

@@ -33,9 +33,9 @@ from phasepilot.sim_devices.sample import FloatArray
 # resolution and range are assumed, as usual of such instruments.
 LABORATORY = Diffractometer(
     wavelength_angstrom=1.540593,
-    two_theta_start_deg=10.0,
-    two_theta_stop_deg=100.0,
-    n_points=9001,
+    two_theta_start_deg=8.0,
+    two_theta_stop_deg=102.0,
+    n_points=9401,
     caglioti_square_deg=(0.006, 0.0, 0.0036),
     polarised_fraction=0.0,
 )

@@ -151,7 +151,8 @@ class SimulatedPositioner(Device):  # type: ignore[misc]  # ophyd carries no typ
         """Hold the present position; a move under way ends as failed, or done if `success`."""
         super().stop(success=success)
         with self._lock:
-            status, self._moving = self._moving, None
+            status = self._moving
+            self._moving = None
             if status is None:
                 return
             self._setpoint = self.follow()

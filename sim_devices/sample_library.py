@@ -8,11 +8,11 @@ from functools import lru_cache
 import numpy as np
 
 from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.pressure.compressed_powder import Diffractometer
 from phasepilot.sim_devices.library_crystals import LIBRARY_CRYSTALS
 from phasepilot.sim_devices.mixture_pattern import (
     DEFAULT_PEAK_RATE_PER_S,
     LABORATORY,
-    Diffractometer,
     MixturePattern,
 )
 from phasepilot.sim_devices.phase_map import PhaseMap, phase_fractions, random_phase_map

@@ -108,12 +108,14 @@ class SampleStage(Device):  # type: ignore[misc]  # ophyd carries no types
             limits_mm=(float(x_low) - margin_mm, float(x_high) + margin_mm),
             rng=x_rng,
             clock=clock,
+            parent=self,
         )
         self.y = StageAxis(
             name=f"{name}_y",
             limits_mm=(float(y_low) - margin_mm, float(y_high) + margin_mm),
             rng=y_rng,
             clock=clock,
+            parent=self,
         )
 
     @property

@@ -37,12 +37,9 @@ class ThermalPhase:
     def crystal_at(self, temperature_k: float) -> Crystal:
         """Return the crystal with the cell that it has at this temperature."""
         warmer_k = temperature_k - self.reference_temperature_k
+        grow_a, grow_b, grow_c = (1 + expansion * warmer_k for expansion in self.expansion_per_k)
         a, b, c, *angles = self.crystal.cell
-        lengths = (
-            length * (1 + expansion * warmer_k)
-            for length, expansion in zip((a, b, c), self.expansion_per_k, strict=True)
-        )
-        return replace(self.crystal, cell=(*lengths, *angles))
+        return replace(self.crystal, cell=(a * grow_a, b * grow_b, c * grow_c, *angles))
 
 
 @dataclass(frozen=True)
