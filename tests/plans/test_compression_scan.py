@@ -8,8 +8,9 @@ from experiment import STEERING, Emitted, PausesOnce, configuration, make_beamli
 
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.models.networks.registry import PhaseModel
-from phasepilot.models.suggestion import Action, Advice
-from phasepilot.plans.compression_scan import ScanLimits, compression_scan
+from phasepilot.models.suggestion import Action, Advice, Suggestion
+from phasepilot.plans.compression_scan import compression_scan
+from phasepilot.plans.scan_limits import Progress, ScanLimits
 
 
 class ScriptedAdvisor:
@@ -97,14 +98,20 @@ def test_never_takes_more_points_than_allowed(run_engine: RunEngine) -> None:
     assert len(set_points(emitted)) == 7
 
 
+def plain_positions(limits: ScanLimits) -> list[float]:
+    progress = Progress(limits.start, limits.start)
+    positions = [limits.start]
+    while True:
+        done = limits.limited(Suggestion(Action.CONTINUE, ""), progress)
+        if done.action is Action.STOP:
+            return positions
+        progress = limits.moved(progress, done.region_stop)
+        positions.append(progress.position)
+
+
 def test_goes_down_when_stop_lies_below_start() -> None:
     limits = ScanLimits(5.0, 4.0, 0.4, 0.1, 0.4, 99)
-    position: float | None = 5.0
-    taken = []
-    while position is not None:
-        taken.append(position)
-        position = limits.next_position(position, None)
-    assert taken == pytest.approx([5.0, 4.6, 4.2, 4.0])
+    assert plain_positions(limits) == pytest.approx([5.0, 4.6, 4.2, 4.0])
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0.4, 4.2), (-3.0, 7.0), (5.0, 0.1)])
@@ -113,10 +120,7 @@ def test_steps_that_divide_the_range_take_one_point_more(
     start: float, stop: float, n_steps: int
 ) -> None:
     step = abs(stop - start) / n_steps
-    limits = ScanLimits(start, stop, step, step, step, 1000)
-    positions = [start]
-    while (target := limits.next_position(positions[-1], None)) is not None:
-        positions.append(target)
+    positions = plain_positions(ScanLimits(start, stop, step, step, step, 1000))
     assert len(positions) == n_steps + 1
     assert positions[-1] == stop
 
