@@ -104,9 +104,7 @@ def adaptive_two_theta_scan(
         max_exposure_s=max_exposure_s,
         max_time_s=max_time_s,
     )
-    steering = Steering(
-        advisor, override=override, obedience=obedience, timeout_s=advice_timeout_s
-    )
+    steering = Steering(advisor, override=override, obedience=obedience, timeout_s=advice_timeout_s)
     devices = devices_to_read(detectors, arm, dwell)
     metadata = {
         "plan_name": "adaptive_two_theta_scan",
@@ -149,7 +147,7 @@ def _passes(
             measured.plain_step = current.step
         for index, position in enumerate(limits.positions(current, measured)):
             yield from bps.checkpoint()
-            is_over = steering.is_stop_ordered or clock() - began_s >= limits.max_time_s
+            is_over = bool(steering.stop_order) or clock() - began_s >= limits.max_time_s
             if index and is_over:
                 break
             yield from bps.mv(arm, position, *dwell_move(dwell, current.dwell_s))

@@ -76,7 +76,7 @@ class AxisGuard:
 
 def _place_of(axis: Movable[Any]) -> Generator[Msg, Any, float]:
     if isinstance(axis, Locatable):
-        location = yield from bps.locate(axis)
+        location = yield Msg("locate", axis)
         return float(location["readback"])
     position = getattr(axis, "position", None)
     if position is None:

@@ -87,9 +87,7 @@ def compression_scan(
     )
     guard = guard or AxisGuard()
     guard.check_range(start, stop)
-    steering = Steering(
-        advisor, override=override, obedience=obedience, timeout_s=advice_timeout_s
-    )
+    steering = Steering(advisor, override=override, obedience=obedience, timeout_s=advice_timeout_s)
     devices = devices_to_read(detectors, axis)
     metadata = {
         "plan_name": "compression_scan",

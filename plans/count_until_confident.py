@@ -72,9 +72,7 @@ def count_until_confident(
         max_exposure_s,
         max_time_s,
     )
-    steering = Steering(
-        advisor, override=override, obedience=obedience, timeout_s=advice_timeout_s
-    )
+    steering = Steering(advisor, override=override, obedience=obedience, timeout_s=advice_timeout_s)
     devices = devices_to_read(detectors, dwell)
     metadata = {
         "plan_name": "count_until_confident",

@@ -7,7 +7,7 @@ from typing import Any
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 from bluesky.protocols import Readable
-from bluesky.utils import Msg
+from bluesky.utils import FailedStatus, Msg
 
 from phasepilot.plans.decision import Decision
 
@@ -51,12 +51,18 @@ def closed_run(
     except Exception as error:
         # As bluesky's run_wrapper does: the run says why it ended.
         status = getattr(error, "exit_status", "fail")
-        yield from bps.close_run(exit_status=status, reason=str(error))
+        yield from bps.close_run(exit_status=status, reason=reason_of(error))
         raise
     told = f"{decision.decided_by.value}: {decision.suggestion.reason}"
     yield from bps.close_run(exit_status="success", reason=told)
     yield from bps.checkpoint()
     return run_uid, decision
+
+
+def reason_of(error: Exception) -> str:
+    """Return what failed, in words; a failed status itself only says that it failed."""
+    cause = error.__cause__ if isinstance(error, FailedStatus) else None
+    return f"{type(cause).__name__}: {cause}" if cause else f"{type(error).__name__}: {error}"
 
 
 def names_of(devices: Sequence[Any]) -> list[str]:

@@ -11,7 +11,7 @@ from phasepilot.models.suggestion import Action, Advice, Suggestion
 from phasepilot.plans.advice_recorder import AdviceRecorder
 from phasepilot.plans.advisor import Advisor, advice_now, wait_for_advice
 from phasepilot.plans.decision import DecidedBy, Decision, Limit, Obedience, decide
-from phasepilot.plans.override import Override
+from phasepilot.plans.override import Order, Override
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +54,10 @@ class Steering:
         return self.advisor is not None or self.override is not None
 
     @property
-    def is_stop_ordered(self) -> bool:
-        """Whether a person has asked for the end of the plan."""
+    def stop_order(self) -> Order | None:
+        """The order of a person to end the plan that was not yet followed."""
         pending = self.override.pending if self.override else None
-        return pending is not None and pending.ends_plan
+        return pending if pending is not None and pending.ends_plan else None
 
     def metadata(self) -> dict[str, Any]:
         """Return what the start document says of the steering."""
@@ -99,12 +99,10 @@ class Steering:
         yield from bps.trigger_and_read([self._recorder], name="agent")
         yield from bps.checkpoint()
         decision = self._recorder.latest
-        self._settle(decision)
+        self._conclude(decision)
         return decision
 
-    def _decision(
-        self, run_uid: str, stream: str, seq_num: int, limit: Limit | None
-    ) -> Decision:
+    def _decision(self, run_uid: str, stream: str, seq_num: int, limit: Limit | None) -> Decision:
         if self.advisor is None:
             advice = Advice.none(seq_num, "there is no advisor")
         else:
@@ -112,9 +110,14 @@ class Steering:
         order = self.override.pending if self.override else None
         return decide(advice, order=order, obedience=self.obedience, limit=limit)
 
-    def _settle(self, decision: Decision) -> None:
-        if self.override is not None and decision.order is not None:
-            self.override.settle(decision.order)
+    def settle(self, order: Order) -> None:
+        """Have an order forgotten that was followed; `decide` does so itself."""
+        if self.override is not None:
+            self.override.settle(order)
+
+    def _conclude(self, decision: Decision) -> None:
+        if decision.order is not None:
+            self.settle(decision.order)
         is_silent = decision.decided_by is DecidedBy.FALLBACK and self.advisor is not None
         logger.log(
             logging.WARNING if is_silent else logging.INFO,

@@ -122,9 +122,7 @@ class TwoThetaLimits:
         if wanted.action not in (Action.CONTINUE, Action.COARSEN):
             return list(places)
         # The plain scan goes on: what it has counted long enough is not taken again.
-        return [
-            place for place in places if measured.dwell_s.get(place, 0.0) < wanted.dwell_s
-        ]
+        return [place for place in places if measured.dwell_s.get(place, 0.0) < wanted.dwell_s]
 
     def _plain(self, asked: Suggestion, measured: Measured) -> Suggestion:
         step, action = measured.plain_step, Action.CONTINUE
