@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ophyd import Component, Device, Kind, Signal
 from ophyd.sim import SynAxis
 from ophyd.status import Status
 
-from phasepilot.models.suggestion import Action, Advice, Suggestion
+from phasepilot.models.suggestion import Action, Advice
 
 Opinion = Advice | Exception | None
 
@@ -39,7 +40,7 @@ class ScriptedAdvisor:
         if isinstance(opinion, Exception):
             raise opinion
         if opinion is not None:
-            future.set_result(opinion)
+            future.set_result(replace(opinion, frame_seq_num=seq_num))
         return future
 
     def settings(self) -> dict[str, str | float | int]:
@@ -82,7 +83,7 @@ def continuing(seq_num: int) -> Advice:
 
 
 def advise(action: Action, reason: str = "as scripted", **columns: Any) -> Advice:
-    return Advice(**Suggestion(action, reason, **columns).columns())  # type: ignore[arg-type]
+    return Advice(action=action.value, reason=reason, **columns)
 
 
 def peak_at(center: float) -> Callable[[float], float]:

@@ -1,5 +1,6 @@
 import math
 import threading
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -187,28 +188,30 @@ def test_points_dose_and_time_end_the_scan(run_engine: RunEngine) -> None:
 
 def test_after_a_pause_plan_and_record_agree(run_engine: RunEngine) -> None:
     window = advise(Action.REFINE, region_start=10.2, region_stop=10.3, step=0.05)
-    # Another opinion each time: the repeated decision differs from the first.
-    opinions = iter([window, window, advise(Action.STOP), advise(Action.STOP)])
+    is_resumed = threading.Event()
 
+    # Silent when first asked, so that the pause comes during the wait; then of another mind.
     def opinion(run_uid: str, seq_num: int) -> Any:
-        return next(opinions, advise(Action.STOP)) if seq_num == 3 else advise(Action.STOP)
+        if not is_resumed.is_set():
+            return None
+        return window if seq_num == 3 else advise(Action.STOP)
 
     arm, emitted = SoftAxis(name="arm"), Emitted()
     pause = PausesOnce(run_engine, seq_num=3)
     run_engine.subscribe(emitted)
     run_engine.subscribe(pause)
+    plan = scan(arm, SoftDetector(arm), advisor=ScriptedAdvisor(opinion), advice_timeout_s=1.0)
     with pytest.raises(RunEngineInterrupted):
-        run_engine(scan(arm, SoftDetector(arm), advisor=ScriptedAdvisor(opinion)))
+        run_engine(plan)
     pause.join()
+    is_resumed.set()
     run_engine.resume()
-    last = {doc["data"]["agent_frame_seq_num"]: doc["data"] for doc in emitted.events("agent")}
-    taken = sorted({doc["seq_num"]: doc["data"]["arm"] for doc in emitted.events("primary")})
-    assert emitted.stop["exit_status"] == "success"
+    taken = {doc["seq_num"]: doc["data"]["arm"] for doc in emitted.events("primary")}
     assert len(emitted.events("primary")) > len(taken)
-    final = list(last.values())[-1]
-    is_stopped = final["agent_decided_action"] == "stop"
-    assert is_stopped
-    assert taken == list(range(1, len(taken) + 1))
+    assert list(taken.values()) == pytest.approx([*COARSE, 10.2, 10.25, 10.3])
+    last = {doc["data"]["agent_frame_seq_num"]: doc["data"] for doc in emitted.events("agent")}
+    assert [doc["agent_decided_action"] for doc in last.values()][-2:] == ["refine", "stop"]
+    assert emitted.stop["exit_status"] == "success"
 
 
 def test_an_abort_closes_the_run_and_puts_the_dwell_back(run_engine: RunEngine) -> None:
@@ -299,7 +302,7 @@ def test_no_advice_moves_the_scan_out_of_its_limits(
         assert all(8.0 <= place <= 21.0 for place in places)
         assert 0.2 <= current.step <= 2.0
         assert 0.5 <= current.dwell_s <= 5.0
-        steps = [direction * (b - a) for a, b in zip(places, places[1:], strict=False)]
+        steps = [direction * (b - a) for a, b in pairwise(places)]
         assert all(step > 0.2 - 1e-8 for step in steps)
         for one in places:
             measured.add(one, current.dwell_s)
