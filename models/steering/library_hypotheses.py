@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import nnls
 
-from phasepilot.models.arrays import BoolArray, FloatArray
+from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.identification.lattice_modes import N_MODES
 from phasepilot.models.identification.line_alignment import (
     LatticeFreedom,
@@ -23,7 +23,7 @@ from phasepilot.models.identification.line_alignment import (
     lines_in_range,
     polarised_areas,
 )
-from phasepilot.models.identification.line_template import LineShape, stick_layers
+from phasepilot.models.identification.line_template import LineShape, StickLayers, stick_layers
 from phasepilot.models.identification.phase_library import PhaseLibrary
 from phasepilot.models.identification.root_pattern import RootPattern, root_pattern
 from phasepilot.models.log_q import LogQGrid
@@ -106,7 +106,7 @@ class LibraryHypotheses:
         return n_phases if self.max_phases == 1 else min(self.n_candidates, n_phases)
 
     def _name(self, rows: Collection[int]) -> str:
-        return " + ".join(sorted(self.library.phases[row].name for row in rows))
+        return " + ".join(sorted({self.library.phases[row].name for row in rows}))
 
     def _log_prior(self, sets: BoolArray, names: list[str]) -> FloatArray:
         known = np.log([self.prior_odds.get(name, 1.0) for name in names])
@@ -131,14 +131,13 @@ class LibraryHypotheses:
     def _templates(self, counted: CellCounts) -> FloatArray:
         """Return the lines of each phase on the points of the axis, each adding up to 1."""
         grid = self.preprocessing.grid.grid()
-        parameters = np.zeros((len(self.library.phases), N_MODES + 1))
-        shape = _USUAL_SHAPE
         prepared = self._prepared(counted, grid)
-        if prepared is not None:
-            seen = root_pattern(prepared)
-            parameters = self._aligned(seen)
-            shape = self._shape(seen, parameters)
-        return self._drawn(grid, parameters, shape)
+        if prepared is None:
+            parameters = np.zeros((len(self.library.phases), N_MODES + 1))
+            return self._drawn(grid, parameters, _USUAL_SHAPE)
+        seen = root_pattern(prepared)
+        parameters, best = self._aligned(seen)
+        return self._drawn(grid, parameters, self._shape(seen, parameters, best))
 
     def _prepared(self, counted: CellCounts, grid: LogQGrid) -> PreparedPattern | None:
         if counted.counts.sum() < 1 or counted.counts.size < 32:
@@ -158,47 +157,50 @@ class LibraryHypotheses:
         signal = above_background(intensity, is_measured, self.preprocessing)
         return PreparedPattern(grid, intensity, signal, is_measured)
 
-    def _aligned(self, seen: RootPattern) -> FloatArray:
-        """Return lattice parameters of all phases; those that do not fit stay where they are."""
+    def _aligned(self, seen: RootPattern) -> tuple[FloatArray, IntArray]:
+        """Return the lattices of all phases, and the phases that fitted best.
+
+        Phases that do not fit keep the lattice of the library.
+        """
         lines = lines_in_range(seen, self.library, self.wavelength_angstrom)
-        parameters = np.zeros((len(self.library.phases), N_MODES + 1))
-        is_done = np.zeros(len(self.library.phases), dtype=bool)
+        n_phases = len(self.library.phases)
+        parameters = np.zeros((n_phases, N_MODES + 1))
+        is_best = np.zeros(n_phases, dtype=bool)
         left = seen
         for _ in range(self.max_phases):
             found = align(left, lines, self.freedom)
-            new = ~is_done[found.rows]
+            new = ~is_best[found.rows]
             parameters[found.rows[new]] = found.parameters[new]
-            if self.max_phases == 1 or not new.any():
+            if not new.any():
                 break
-            first = found.rows[new][0]
-            is_done[first] = True
-            left = self._left_over(left, first, parameters)
-        return parameters
+            first = int(found.rows[new][0])
+            is_best[first] = True
+            if self.max_phases > 1:
+                left = self._left_over(left, first, parameters)
+        if not is_best.any():
+            is_best[0] = True
+        return parameters, np.flatnonzero(is_best)
 
     def _left_over(self, seen: RootPattern, row: int, parameters: FloatArray) -> RootPattern:
-        drawn = self._on_grid(seen.grid, parameters, _USUAL_SHAPE)[row]
+        only = np.array([row])
+        drawn = self._layers(seen.grid, parameters[only], only).drawn(_USUAL_SHAPE)[0]
         drawn = np.where(seen.is_measured, drawn, 0.0)
         roots, calculated = seen.rooted(seen.signal), np.sqrt(drawn)
         scale = (calculated @ roots / max(calculated @ calculated, _LEAST)) ** 2
         # Twice: lines stronger than calculated must not be taken for another phase's.
         return seen.without(2 * scale * drawn)
 
-    def _shape(self, seen: RootPattern, parameters: FloatArray) -> LineShape:
-        """Return the shape with which all phases together explain most."""
-        roots = seen.signal
-        fits = []
+    def _shape(self, seen: RootPattern, parameters: FloatArray, best: IntArray) -> LineShape:
+        """Return the shape with which the best phases together explain most."""
+        layers = self._layers(seen.grid, parameters[best], best)
+        misfits = []
         for shape in _SHAPES:
-            drawn = np.where(seen.is_measured, self._on_grid(seen.grid, parameters, shape), 0.0)
-            gram = drawn @ drawn.T + _LEAST * np.eye(len(drawn))
-            factor = np.linalg.cholesky(gram)
-            _, residual = nnls(factor.T, np.linalg.solve(factor, drawn @ roots))
-            # |y - A x|^2 = |L^T x - L^-1 A y|^2 + what no x explains.
-            explained = np.linalg.norm(np.linalg.solve(factor, drawn @ roots)) ** 2 - residual**2
-            fits.append(explained)
-        return _SHAPES[int(np.argmax(fits))]
+            drawn = np.where(seen.is_measured, layers.drawn(shape), 0.0)
+            misfits.append(nnls(drawn.T, seen.signal)[1])
+        return _SHAPES[int(np.argmin(misfits))]
 
     def _drawn(self, grid: LogQGrid, parameters: FloatArray, shape: LineShape) -> FloatArray:
-        on_grid = self._on_grid(grid, parameters, shape)
+        on_grid = self._layers(grid, parameters, np.arange(len(parameters))).drawn(shape)
         q = q_from_two_theta(self.axis.two_theta_deg, self.wavelength_angstrom)
         place = (np.log(q) - grid.log_edges[0]) / grid.bin_width - 0.5
         left = np.clip(place.astype(np.int64), 0, grid.n_bins - 2)
@@ -206,11 +208,12 @@ class LibraryHypotheses:
         drawn = on_grid[:, left] * (1 - part) + on_grid[:, left + 1] * part
         return np.asarray(drawn / np.maximum(drawn.sum(axis=1, keepdims=True), _LEAST))
 
-    def _on_grid(self, grid: LogQGrid, parameters: FloatArray, shape: LineShape) -> FloatArray:
-        place, slopes = line_places(self.library, grid)
+    def _layers(self, grid: LogQGrid, parameters: FloatArray, rows: IntArray) -> StickLayers:
+        library = self.library.chosen(rows)
+        place, slopes = line_places(library, grid)
         place = place + (slopes @ parameters[:, :, None])[:, :, 0]
-        areas = polarised_areas(self.library, self.wavelength_angstrom)
-        return stick_layers(grid, place, areas).drawn(shape)
+        areas = polarised_areas(library, self.wavelength_angstrom)
+        return stick_layers(grid, place, areas)
 
 
 def _smoothed(values: FloatArray, sigma_points: float, every: int) -> FloatArray:
