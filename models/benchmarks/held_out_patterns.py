@@ -74,7 +74,7 @@ def held_out_structures(
         is_wanted = store.is_held_out & np.isin(store.space_group_number, list(space_groups))
         candidates = rng.permutation(np.flatnonzero(is_wanted))
     else:
-        crystals = _held_out_crystals(_table(structures), n_structures, rng, space_groups)
+        crystals = _held_out_crystals(structure_table(structures), n_structures, rng, space_groups)
         store = stick_store(crystals, _Q_MAX_PER_ANGSTROM)
         candidates = np.arange(store.n_structures)
     if candidates.size < n_structures:
@@ -124,7 +124,14 @@ def _part_of(settings: Settings, rows: slice) -> Settings:
     )
 
 
-def _table(structures: Path | None) -> Path:
+def structure_table(structures: Path | None) -> Path:
+    """Return the table itself, or the one in a folder.
+
+    Raises
+    ------
+    CrystalError
+        If there is none, or more than one.
+    """
     if structures is None:
         raise CrystalError(
             "this benchmark needs a structure table, but none is given; name it with --structures,"
