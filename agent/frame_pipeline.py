@@ -11,11 +11,8 @@ from phasepilot.models.errors import PatternError
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.models.preprocessing.preparation import prepare_pattern
-from phasepilot.models.steering.compression_rule import (
-    SteeringState,
-    advise,
-    first_steering_state,
-)
+from phasepilot.models.steering.compression_rule import CompressionRule, SteeringState
+from phasepilot.models.steering.policy import Sight
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS, Action, Advice, Suggestion
 from phasepilot.models.tracking.phase_tracker import PhaseState, TrackerState, advance
 
@@ -41,7 +38,7 @@ class FramePipeline:
     def first_memory(self) -> Memory:
         """What is remembered before the first frame."""
         steering = self._configuration.steering
-        return Memory(None, first_steering_state(steering) if steering else None)
+        return Memory(None, CompressionRule(steering).first_state() if steering else None)
 
     def judge(self, memory: Memory, frame: Frame) -> tuple[Advice, Memory]:
         """Return the advice on a frame and what to remember; bad frames leave the memory as is."""
@@ -62,7 +59,7 @@ class FramePipeline:
                 " the beam may be lost or the shutter closed."
             )
             return Advice.none(frame.seq_num, problem), memory
-        suggestion, steering = self._steer(memory, tracker.phase, frame.axis_value)
+        suggestion, steering = self._steer(memory, tracker.phase, frame)
         problem = ""
         estimate: PhaseEstimate | None = None
         try:
@@ -74,15 +71,15 @@ class FramePipeline:
         return advice, Memory(tracker, steering)
 
     def _steer(
-        self, memory: Memory, phase: PhaseState, axis_value: float
+        self, memory: Memory, phase: PhaseState, frame: Frame
     ) -> tuple[Suggestion, SteeringState | None]:
         settings = self._configuration.steering
         if settings is None or memory.steering is None:
             return Suggestion(Action.CONTINUE, "watching only"), None
-        if not math.isfinite(axis_value):
-            told = "the scanned axis has no reading in this frame; keep the nominal step"
-            return Suggestion(Action.CONTINUE, told), memory.steering
-        return advise(memory.steering, phase, axis_value, settings)
+        sight = Sight(
+            seq_num=frame.seq_num, axis_value=frame.axis_value, elapsed_s=math.nan, phase=phase
+        )
+        return CompressionRule(settings).advise(memory.steering, sight)
 
 
 def _advice(
