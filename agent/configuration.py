@@ -2,11 +2,11 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from phasepilot.agent.errors import ConfigurationError
+from phasepilot.agent.steering import SteeringSettings
 from phasepilot.models.networks.registry import DEFAULT_MODEL
-from phasepilot.models.steering.compression_rule import CompressionSettings
 from phasepilot.models.tracking.phase_tracker import TrackerSettings
 
 
@@ -45,8 +45,10 @@ class AgentConfiguration(BaseModel):
     set_level : float
         How often the sets of crystal systems and space groups are to hold the truth.
     tracker : TrackerSettings
-    steering : CompressionSettings or None
-        None: the agent watches and suggests nothing but to continue.
+    steering : settings of a rule, or None
+        For a sample under way `CompressionSettings`; for a 2-theta scan those of a rule in
+        `phasepilot.models.steering.scan_policies`. None: the agent watches and suggests nothing
+        but to continue.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,7 +68,7 @@ class AgentConfiguration(BaseModel):
     library: str | None = None
     set_level: float = Field(0.9, ge=0.5, lt=1)
     tracker: TrackerSettings = TrackerSettings()
-    steering: CompressionSettings | None = None
+    steering: SteeringSettings | None = None
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -79,6 +81,13 @@ class AgentConfiguration(BaseModel):
             raise ConfigurationError(
                 f"the agent's configuration must be complete and consistent, but {entries}."
             ) from error
+
+    @field_validator("steering", mode="before")
+    @classmethod
+    def _name_the_rule(cls, value: Any) -> Any:
+        # Records of version 0.1 know one rule only and do not name it.
+        is_nameless = isinstance(value, dict) and "policy" not in value
+        return {"policy": "compression"} | value if is_nameless else value
 
     @model_validator(mode="after")
     def _check_axis(self) -> Self:

@@ -1,22 +1,18 @@
 """One frame after another: pattern, estimate, state, suggestion. A pure function with a memory."""
 
 import logging
-import math
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.frame_pattern import CountedPattern, counted_pattern, grown_pattern
 from phasepilot.agent.frames import Frame
+from phasepilot.agent.steering import Steerer
 from phasepilot.models.errors import PatternError
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
-from phasepilot.models.steering.compression_rule import (
-    SteeringState,
-    advise,
-    first_steering_state,
-)
+from phasepilot.models.steering.policy import Sight
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS, Action, Advice, Suggestion
 from phasepilot.models.tracking.phase_tracker import PhaseState, TrackerState, advance
 
@@ -30,24 +26,31 @@ _BEAM_LOST = (
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered of a run after a frame; immutable, so going back costs nothing."""
+    """What is remembered of a run after a frame; immutable, so going back costs nothing.
+
+    Attributes
+    ----------
+    tracker : TrackerState or None
+    steering : Any
+        State of the rule that steers; None before its first frame.
+    """
 
     tracker: TrackerState | None
-    steering: SteeringState | None
+    steering: Any
+
+
+NOTHING_REMEMBERED = Memory(None, None)
 
 
 class FramePipeline:
     """Judges frames: `judge` is a function of its arguments alone."""
 
-    def __init__(self, configuration: AgentConfiguration, model: PhaseModel) -> None:
+    def __init__(
+        self, configuration: AgentConfiguration, model: PhaseModel, steerer: Steerer
+    ) -> None:
         self._configuration = configuration
         self._model = model
-
-    @cached_property
-    def first_memory(self) -> Memory:
-        """What is remembered before the first frame."""
-        steering = self._configuration.steering
-        return Memory(None, first_steering_state(steering) if steering else None)
+        self._steerer = steerer
 
     def judge(self, memory: Memory, frame: Frame) -> tuple[Advice, Memory]:
         """Return the advice on a frame and what to remember; bad frames leave the memory as is."""
@@ -70,7 +73,7 @@ class FramePipeline:
                 return Advice.none(frame.seq_num, _BEAM_LOST), memory
         phase = tracker.phase if tracker else None
         estimate, problem = self._estimate(frame, pattern)
-        suggestion, steering = self._steer(memory, phase, frame.axis_value)
+        suggestion, steering = self._steer(memory, frame, counted, phase, estimate)
         return _advice(frame, suggestion, phase, estimate, problem), Memory(tracker, steering)
 
     def _estimate(self, frame: Frame, pattern: PreparedPattern) -> tuple[PhaseEstimate | None, str]:
@@ -86,15 +89,27 @@ class FramePipeline:
         return counted_pattern(frame)
 
     def _steer(
-        self, memory: Memory, phase: PhaseState | None, axis_value: float
-    ) -> tuple[Suggestion, SteeringState | None]:
-        settings = self._configuration.steering
-        if settings is None or memory.steering is None or phase is None:
+        self,
+        memory: Memory,
+        frame: Frame,
+        counted: CountedPattern,
+        phase: PhaseState | None,
+        estimate: PhaseEstimate | None,
+    ) -> tuple[Suggestion, Any]:
+        policy = self._steerer.policy(counted.pattern.wavelength_angstrom)
+        if policy is None:
             return Suggestion(Action.CONTINUE, "watching only"), None
-        if not math.isfinite(axis_value):
-            told = "the scanned axis has no reading in this frame; keep the nominal step"
-            return Suggestion(Action.CONTINUE, told), memory.steering
-        return advise(memory.steering, phase, axis_value, settings)
+        sight = Sight(
+            seq_num=frame.seq_num,
+            axis_value=frame.axis_value,
+            elapsed_s=frame.elapsed_s,
+            pattern=counted.pattern,
+            exposure_s=counted.exposure_s,
+            phase=phase,
+            estimate=estimate,
+        )
+        state = policy.first_state() if memory.steering is None else memory.steering
+        return policy.advise(state, sight)
 
 
 def _advice(

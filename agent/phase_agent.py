@@ -15,8 +15,10 @@ from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.frame_pipeline import FramePipeline
 from phasepilot.agent.frames import MAX_OPEN_RUNS, Frame, FrameReader
 from phasepilot.agent.run_history import RunHistory, RunReport
+from phasepilot.agent.steering import Steerer
 from phasepilot.agent.worker import Worker
 from phasepilot.models.identification.known_structures import open_known_structures
+from phasepilot.models.identification.search_index import SearchIndex
 from phasepilot.models.networks.registry import PhaseModel, load_model
 from phasepilot.models.suggestion import Advice, Suggestion
 
@@ -29,13 +31,13 @@ _MAX_PROBLEMS = 1000
 MAX_WAITING_FRAMES = 2000
 
 
-def _configured_model(configuration: AgentConfiguration) -> PhaseModel:
-    index = None
-    if configuration.library is not None:
-        index, problems = open_known_structures(Path(configuration.library).expanduser())
-        for problem in problems:
-            logger.warning("library: %s", problem)
-    return load_model(configuration.model, index=index, set_level=configuration.set_level)
+def _known_structures(configuration: AgentConfiguration) -> SearchIndex | None:
+    if configuration.library is None:
+        return None
+    index, problems = open_known_structures(Path(configuration.library).expanduser())
+    for problem in problems:
+        logger.warning("library: %s", problem)
+    return index
 
 
 class PhaseAgent:
@@ -61,8 +63,12 @@ class PhaseAgent:
         self, configuration: AgentConfiguration, *, model: PhaseModel | None = None
     ) -> None:
         self.configuration = configuration
-        self._model = model or _configured_model(configuration)
-        self._pipeline = FramePipeline(configuration, self._model)
+        index = _known_structures(configuration)
+        self._model = model or load_model(
+            configuration.model, index=index, set_level=configuration.set_level
+        )
+        steerer = Steerer(configuration.steering, index)
+        self._pipeline = FramePipeline(configuration, self._model, steerer)
         self._reader = FrameReader(configuration)
         self._histories: OrderedDict[str, RunHistory] = OrderedDict()
         self._analyses: dict[str, AnalysisRun] = {}

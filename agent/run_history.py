@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from phasepilot.agent.frame_pipeline import FramePipeline, Memory
+from phasepilot.agent.frame_pipeline import NOTHING_REMEMBERED, FramePipeline, Memory
 from phasepilot.agent.frames import Frame
 from phasepilot.models.suggestion import Advice
 
@@ -68,7 +68,7 @@ class RunHistory:
                 f"frame {seq_num} repeats more than the {MAX_MEMORIES} frames that are remembered;"
                 " the sample is followed anew from here."
             )
-        return self._pipeline.first_memory
+        return NOTHING_REMEMBERED
 
     def _remember(self, advice: Advice, memory: Memory) -> None:
         self._memories[advice.frame_seq_num] = memory

@@ -57,6 +57,9 @@ class Suggestion:
         Bound on the probability of error now, and as expected after the suggestion is followed.
     cost_s : float
         Seconds that following it takes: moving, settling, counting, reading out, dose.
+    answer : str
+        What the rule takes the sample to be, among its own hypotheses; empty when it has none.
+    answer_probability : float
     """
 
     action: Action
@@ -70,6 +73,8 @@ class Suggestion:
     error_bound: float = math.nan
     expected_error_bound: float = math.nan
     cost_s: float = math.nan
+    answer: str = ""
+    answer_probability: float = math.nan
 
     def columns(self) -> dict[str, float | str]:
         """Return the fields by name, as `Advice` holds them."""
@@ -111,6 +116,8 @@ class Advice:
     error_bound: float = _column("number")
     expected_error_bound: float = _column("number")
     cost_s: float = _column("number", "s")
+    answer: str = _column("string")
+    answer_probability: float = _column("number")
     problem: str = _column("string")
     crystal_system: str = _column("string")
     crystal_system_probability: float = _column("number")

@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
+from phasepilot.models.steering.policy import Sight
 from phasepilot.models.suggestion import Action, Suggestion
 from phasepilot.models.tracking.phase_tracker import PhaseState, Stage
 
@@ -19,12 +21,15 @@ class CompressionSettings:
         How far to go on after the new phase is established.
     suspicion : float
         Probability of a change from which the step is halved.
+    policy : str
+        Tells these settings from those of other rules.
     """
 
     coarse_step: float
     fine_step: float
     stop_margin: float
     suspicion: float = 0.05
+    policy: Literal["compression"] = "compression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +40,30 @@ class SteeringState:
     established_at: float = math.nan
 
 
-def first_steering_state(settings: CompressionSettings) -> SteeringState:
-    """Return the state before the first frame: the coarse step."""
-    return SteeringState(settings.coarse_step)
+@dataclass(frozen=True, slots=True)
+class CompressionRule:
+    """Coarse steps where nothing happens, fine ones where it does; a `Policy`."""
+
+    settings: CompressionSettings
+
+    def first_state(self) -> SteeringState:
+        """Return the state before the first frame: the coarse step."""
+        return SteeringState(self.settings.coarse_step)
+
+    def advise(self, state: SteeringState, sight: Sight) -> tuple[Suggestion, SteeringState]:
+        """Return what to do next and the state to remember."""
+        if sight.phase is None:
+            told = "nothing is known of the sample's phases in this frame; keep the step"
+            return Suggestion(Action.CONTINUE, told, state.step), state
+        if not math.isfinite(sight.axis_value):
+            told = "the scanned axis has no reading in this frame; keep the nominal step"
+            return Suggestion(Action.CONTINUE, told), state
+        return _advise(state, sight.phase, sight.axis_value, self.settings)
 
 
-def advise(
+def _advise(
     state: SteeringState, phase: PhaseState, axis_value: float, settings: CompressionSettings
 ) -> tuple[Suggestion, SteeringState]:
-    """Return what to do next and the state to remember."""
     if phase.stage is Stage.ESTABLISHED:
         return _after_change(state, axis_value, settings)
     if phase.stage is Stage.CHANGING:

@@ -1,7 +1,8 @@
-"""What all rules for two-theta scans share: the range, what time costs, how a scan begins and ends."""
+"""What all rules for two-theta scans share: the range, the cost, how a scan begins and ends."""
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -85,6 +86,8 @@ class ScanSettings(Strict):
         No answer that leaves a larger share of the intensity unexplained is settled.
     budget_s : float
         The scan ends after so long.
+    max_phases : int
+        Phases that a sample may be a mixture of.
     """
 
     start_deg: float = 10.0
@@ -95,6 +98,7 @@ class ScanSettings(Strict):
     largest_error: float = Field(default=0.05, gt=0, lt=1)
     largest_unexplained: float = Field(default=0.5, gt=0, le=1)
     budget_s: float = Field(default=math.inf, gt=0)
+    max_phases: int = Field(default=1, ge=1, le=4)
     cost: ScanCost = ScanCost()
 
 
@@ -143,6 +147,15 @@ class Belief:
         return float(1 - self.judgement.probability[self.judgement.best])
 
     @property
+    def columns(self) -> dict[str, Any]:
+        """What a suggestion says of it."""
+        return {
+            "error_bound": self.error_bound,
+            "answer": self.judgement.best_name,
+            "answer_probability": 1 - self.probability_of_error,
+        }
+
+    @property
     def said(self) -> str:
         """The best hypothesis and its probability, for a sentence."""
         return f"{self.judgement.best_name} at {1 - self.probability_of_error:.1%}"
@@ -159,8 +172,7 @@ def is_explained(belief: Belief, settings: ScanSettings) -> bool:
     """Return whether the best hypothesis is a known one and accounts for the intensity."""
     judgement = belief.judgement
     return (
-        judgement.best_name != UNKNOWN
-        and not judgement.unexplained > settings.largest_unexplained
+        judgement.best_name != UNKNOWN and not judgement.unexplained > settings.largest_unexplained
     )
 
 
@@ -193,14 +205,14 @@ def window(
         region_start=start,
         region_stop=stop,
         dwell_s=dwell,
-        error_bound=math.nan if belief is None else belief.error_bound,
         cost_s=cost,
+        **({} if belief is None else belief.columns),
     )
 
 
 def stop(reason: str, belief: Belief) -> Suggestion:
     """Return the suggestion to end the scan."""
-    return Suggestion(Action.STOP, reason, error_bound=belief.error_bound, cost_s=0.0)
+    return Suggestion(Action.STOP, reason, cost_s=0.0, **belief.columns)
 
 
 def over_budget(belief: Belief, sight: Sight, settings: ScanSettings) -> Suggestion | None:
@@ -211,5 +223,3 @@ def over_budget(belief: Belief, sight: Sight, settings: ScanSettings) -> Suggest
         f"the budget of {settings.budget_s:.0f} s is used; the best answer so far is {belief.said}",
         belief,
     )
-
-
