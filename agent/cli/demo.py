@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,8 +42,22 @@ class Steps:
         return cls(coarse, span / _N_FINE_STEPS, _MARGIN_STEPS * coarse)
 
 
+class Experiment(StrEnum):
+    """What the demo measures."""
+
+    COMPRESSION = "compression"
+    SCAN = "scan"
+    SCREENING = "screening"
+
+
 def demo(
-    material: Annotated[str, typer.Option(help="KCl, Si or Fe.")] = "KCl",
+    experiment: Annotated[
+        Experiment,
+        typer.Option(
+            help="A sample under pressure, a powder on a 2-theta arm, or a library of samples."
+        ),
+    ] = Experiment.COMPRESSION,
+    material: Annotated[str, typer.Option(help="Under compression: KCl, Si or Fe.")] = "KCl",
     out: Annotated[
         Path, typer.Option(help="Folder for the report, the documents and the catalog.")
     ] = Path("phasepilot-demo"),
@@ -54,12 +69,22 @@ def demo(
         bool, typer.Option("--keep-serving", help="Leave Tiled up until Ctrl-C.")
     ] = False,
 ) -> None:
-    """Compress a simulated sample in a diamond anvil cell until its phase has changed.
+    """Run a simulated experiment, steered by the agent, and draw what it found.
 
-    A real RunEngine, simulated devices, the agent in lock-step and a real Tiled server on this
-    machine. Writes report.html and report.png.
+    A real RunEngine, simulated devices and the agent in lock-step. Under compression a sample in a
+    diamond anvil cell changes its phase, and a real Tiled server on this machine keeps the run;
+    report.html and report.png tell what happened. A scan and a screening write scan.png and
+    screening.png, and run in the virtual time of the beamline.
     """
     with reporting_errors():
+        if experiment is Experiment.SCAN:
+            from phasepilot.agent.cli.demo_scan import run_scan_demo
+
+            return run_scan_demo(out, seed=seed, is_steered=not no_steer)
+        if experiment is Experiment.SCREENING:
+            from phasepilot.agent.cli.demo_screening import run_screening_demo
+
+            return run_screening_demo(out, seed=seed, is_steered=not no_steer)
         from phasepilot.models.diffraction.pressure.materials import MaterialError
         from phasepilot.sim_devices.beamline import simulated_beamline
 

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from phasepilot.agent.report.figure import ACTION_MARKS, DPI, FOUND, INK, MUTED
 from phasepilot.models.growing_pattern import CountedPoints
@@ -42,6 +43,8 @@ class ScanRecord:
     points : CountedPoints
         Angles in degree.
     passes : tuple of ScanPass
+    elapsed_s : float
+        Beam time of the whole scan.
     full_scan_s : float
         What the same range takes in the finest step with the longest dwell; NaN if not known.
     found, truth : str
@@ -51,6 +54,7 @@ class ScanRecord:
     title: str
     points: CountedPoints
     passes: tuple[ScanPass, ...]
+    elapsed_s: float
     full_scan_s: float
     found: str
     truth: str
@@ -60,7 +64,9 @@ def draw_scan(record: ScanRecord, path: Path) -> None:
     """Draw the record to a .png file."""
     figure = Figure(figsize=_SIZE_INCHES, dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    figure.suptitle(record.title, fontsize=_LARGE, fontweight="bold", x=0.01, ha="left")
+    said = f"found: {record.found}" + (f"   true: {record.truth}" if record.truth else "")
+    title = f"{record.title}\n{said}"
+    figure.suptitle(title, fontsize=_LARGE, x=0.01, ha="left", parse_math=False)
     grid = figure.add_gridspec(3, 1, height_ratios=(2.0, 0.8, 1.2))
     counts = figure.add_subplot(grid[0])
     times = figure.add_subplot(grid[1], sharex=counts)
@@ -98,6 +104,9 @@ def _draw_counts(panel: Axes, record: ScanRecord) -> None:
 def _draw_times(panel: Axes, points: CountedPoints) -> None:
     panel.semilogy(points.axis, points.exposure_s, ".", ms=2.5, color=MUTED)
     panel.set_ylabel("s", fontsize=_NORMAL)
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.yaxis.set_minor_formatter(NullFormatter())
+    panel.set_ylim(points.exposure_s.min() / 2, points.exposure_s.max() * 2)
     panel.set_xlabel("2θ (degree)", fontsize=_NORMAL)
 
 
@@ -128,8 +137,4 @@ def _draw_doubt(panel: Axes, record: ScanRecord) -> None:
     panel.set_xlabel("beam time (s)", fontsize=_NORMAL)
     panel.set_ylabel("error bound", fontsize=_NORMAL)
     if known:
-        panel.legend(fontsize=_SMALL, frameon=False, loc="center right")
-    said = f"found: {record.found}" + (f"   true: {record.truth}" if record.truth else "")
-    panel.annotate(
-        said, (0.01, 0.06), xycoords="axes fraction", fontsize=_NORMAL, color=INK, parse_math=False
-    )
+        panel.legend(fontsize=_SMALL, frameon=False, loc="upper center")

@@ -368,6 +368,8 @@ class InformationRate:
             error_bound=table.bound,
             expected_error_bound=expected,
             cost_s=float(table.cost_s[best]),
+            answer=belief.judgement.best_name,
+            answer_probability=1 - belief.probability_of_error,
         )
 
 
