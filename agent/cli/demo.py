@@ -80,19 +80,24 @@ def demo(
         if experiment is Experiment.SCAN:
             from phasepilot.agent.cli.demo_scan import run_scan_demo
 
-            return run_scan_demo(out, seed=seed, is_steered=not no_steer)
-        if experiment is Experiment.SCREENING:
+            run_scan_demo(out, seed=seed, is_steered=not no_steer)
+        elif experiment is Experiment.SCREENING:
             from phasepilot.agent.cli.demo_screening import run_screening_demo
 
-            return run_screening_demo(out, seed=seed, is_steered=not no_steer)
-        from phasepilot.models.diffraction.pressure.materials import MaterialError
-        from phasepilot.sim_devices.beamline import simulated_beamline
+            run_screening_demo(out, seed=seed, is_steered=not no_steer)
+        else:
+            _compress(material, out, seed=seed, is_steered=not no_steer, serves=keep_serving)
 
-        try:
-            beamline = simulated_beamline(material, seed=seed)
-        except MaterialError as error:
-            raise typer.BadParameter(str(error), param_hint="--material") from error
-        _run_demo(beamline, out, is_steered=not no_steer, keeps_serving=keep_serving)
+
+def _compress(material: str, out: Path, *, seed: int, is_steered: bool, serves: bool) -> None:
+    from phasepilot.models.diffraction.pressure.materials import MaterialError
+    from phasepilot.sim_devices.beamline import simulated_beamline
+
+    try:
+        beamline = simulated_beamline(material, seed=seed)
+    except MaterialError as error:
+        raise typer.BadParameter(str(error), param_hint="--material") from error
+    _run_demo(beamline, out, is_steered=is_steered, keeps_serving=serves)
 
 
 def _run_demo(
