@@ -14,7 +14,7 @@ from phasepilot.models.diffraction.pressure.compressed_powder import (
 )
 from phasepilot.models.diffraction.pressure.materials import Material, material_named
 from phasepilot.sim_devices.beamline_time import BeamlineTime
-from phasepilot.sim_devices.clock import Clock, RealClock
+from phasepilot.sim_devices.clock import Clock, ThreadedClock
 from phasepilot.sim_devices.counting import SILICON_STRIPS
 from phasepilot.sim_devices.counting_detector import PointDetector, StripDetector
 from phasepilot.sim_devices.diamond_anvil_cell import DiamondAnvilCell
@@ -219,7 +219,7 @@ def simulated_sample_library(
     """
     library_rng, stage_rng = np.random.default_rng([seed, 1]).spawn(2)
     library = library or sample_library(library_rng)
-    clock = clock or RealClock()
+    clock = clock or ThreadedClock()
     stage = SampleStage(name="stage", library=library, rng=stage_rng, clock=clock)
     diffractometer = library.pattern.diffractometer
     arm, detector, strip, clock = _arm_and_detectors(stage, diffractometer, seed, clock)
@@ -278,7 +278,7 @@ def simulated_furnace(
     material = thermal_material_named(material_name)
     sample = HeatedSample(material, diffractometer=diffractometer, peak_rate_per_s=peak_rate_per_s)
     furnace_rng, arm_rng, counting_rng = np.random.default_rng(seed).spawn(3)
-    clock = clock or RealClock()
+    clock = clock or ThreadedClock()
     furnace = Furnace(name="furnace", sample=sample, rng=furnace_rng, clock=clock)
     low, high = diffractometer.two_theta_start_deg, diffractometer.two_theta_stop_deg
     # An arm that stays where it is, so that the strip spans the whole range.
@@ -302,7 +302,7 @@ def simulated_furnace(
 def _arm_and_detectors(
     sample: Scatterer, diffractometer: Diffractometer, seed: int, clock: Clock | None
 ) -> tuple[TwoThetaArm, PointDetector, StripDetector, Clock]:
-    clock = clock or RealClock()
+    clock = clock or ThreadedClock()
     arm_rng, point_rng, strip_rng = np.random.default_rng(seed).spawn(3)
     low_deg = diffractometer.two_theta_start_deg + STRIP_MARGIN_DEG
     high_deg = diffractometer.two_theta_stop_deg - STRIP_MARGIN_DEG

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Clock(Protocol):
-    """Tells the time and calls back later: `RealClock` or `SimulatedClock`."""
+    """Tells the time and calls back later: `ThreadedClock` or `SimulatedClock`."""
 
     def __call__(self) -> float:
         """Return the time in seconds."""
@@ -18,19 +18,36 @@ class Clock(Protocol):
         """Call the action once so many seconds have passed; return before that."""
 
 
-class RealClock:
-    """Seconds since 1970."""
+class ThreadedClock:
+    """Waits in threads of its own; by default in seconds since 1970.
+
+    Parameters
+    ----------
+    clock, sleep : callable
+        Tell the time, and wait; the two must agree.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
 
     def __call__(self) -> float:
         """Return the time in seconds."""
-        return time.time()
+        return self._clock()
 
     def call_after(self, seconds: float, action: Callable[[], None]) -> None:
         """Call the action from a thread of its own once so many seconds have passed."""
+
+        def wait_and_act() -> None:
+            self._sleep(seconds)
+            action()
+
         # The RunEngine's loop must not be held up, so the waiting is done beside it.
-        timer = threading.Timer(seconds, action)
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=wait_and_act, daemon=True).start()
 
 
 class SimulatedClock:

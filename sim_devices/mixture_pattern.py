@@ -81,14 +81,14 @@ class MixturePattern:
         self._crystallite_size_nm = crystallite_size_nm
         self._sticks = [_sticks_in_view(crystal, diffractometer) for crystal in crystals.values()]
         step = diffractometer.step_deg
-        ends = np.arange(diffractometer.n_points + 1) - 0.5
-        self._edges_deg = diffractometer.two_theta_start_deg + ends * step
+        ends = np.arange(diffractometer.n_points + 1, dtype=np.float64) - 0.5
+        self._edges_deg: FloatArray = diffractometer.two_theta_start_deg + ends * step
         self._scale = 1.0
         self._scale = peak_rate_per_s / self._highest_of_pure_phases()
         flat_rate = peak_rate_per_s * step / PEAK_WINDOW_DEG
         air = AIR_SCATTER_FRACTION * air_scatter(self._centres_deg, np.array(_AIR_DECAY_DEG))
-        self.background_per_s = flat_rate * (FLAT_FRACTION + air)
-        self.glass_per_s = flat_rate * _GLASS_HEIGHT * _glass_halo(diffractometer)
+        self.background_per_s: FloatArray = flat_rate * (FLAT_FRACTION + air)
+        self.glass_per_s: FloatArray = flat_rate * _GLASS_HEIGHT * _glass_halo(diffractometer)
 
     @property
     def _centres_deg(self) -> FloatArray:

@@ -150,13 +150,9 @@ class SimulatedPositioner(Device):  # type: ignore[misc]  # ophyd carries no typ
     def stop(self, *, success: bool = False) -> None:
         """Hold the present position; a move under way ends as failed, or done if `success`."""
         super().stop(success=success)
-        with self._lock:
-            status = self._moving
-            self._moving = None
-            if status is None:
-                return
-            self._setpoint = self.follow()
-            self._path = Rest(self._setpoint)
+        status = self._held()
+        if status is None:
+            return
         if success:
             status.set_finished()
             return
@@ -192,9 +188,19 @@ class SimulatedPositioner(Device):  # type: ignore[misc]  # ophyd carries no typ
         """The axis that BestEffortCallback plots against."""
         return {"fields": [self.readback_key]}
 
+    def _held(self) -> Status | None:
+        """Hold the present position, and return the status of the move that this ends."""
+        with self._lock:
+            status, self._moving = self._moving, None
+            if status is not None:
+                self._setpoint = self.follow()
+                self._path = Rest(self._setpoint)
+            return status
+
     def _arrive(self, status: Status) -> None:
         with self._lock:
-            if self._moving is not status:
+            is_current = self._moving is status
+            if not is_current:
                 return
             self._moving = None
             # Clocks are coarse: one that is a tick behind must not leave the device short.
@@ -204,7 +210,8 @@ class SimulatedPositioner(Device):  # type: ignore[misc]  # ophyd carries no typ
 
     def _give_up(self, status: Status) -> None:
         with self._lock:
-            if self._moving is not status:
+            is_current = self._moving is status
+            if not is_current:
                 return
             self._moving = None
             position = self.follow()

@@ -38,8 +38,9 @@ class ThermalPhase:
         """Return the crystal with the cell that it has at this temperature."""
         warmer_k = temperature_k - self.reference_temperature_k
         grow_a, grow_b, grow_c = (1 + expansion * warmer_k for expansion in self.expansion_per_k)
-        a, b, c, *angles = self.crystal.cell
-        return replace(self.crystal, cell=(a * grow_a, b * grow_b, c * grow_c, *angles))
+        a, b, c, alpha, beta, gamma = self.crystal.cell
+        cell = (a * grow_a, b * grow_b, c * grow_c, alpha, beta, gamma)
+        return replace(self.crystal, cell=cell)
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,38 @@ class Travel:
 
 
 @dataclass(frozen=True, slots=True)
+class Approach:
+    """An exponential approach to a set point, which ends on it once within the tolerance.
+
+    The last step onto the set point is what makes a run repeatable to the bit: where a device
+    stands after a move does not depend on how long the computer took.
+    """
+
+    start: float
+    target: float
+    start_time_s: float
+    time_constant_s: float
+    tolerance: float
+
+    @property
+    def duration_s(self) -> float:
+        """Time until the position is within the tolerance; 0 if it is so from the start."""
+        distance = abs(self.target - self.start)
+        if distance <= self.tolerance:
+            return 0.0
+        return self.time_constant_s * math.log(distance / self.tolerance)
+
+    def position(self, time_s: float) -> float:
+        """Return the position at this time of the clock."""
+        # A clock that is set back must not move the device back.
+        elapsed = max(0.0, time_s - self.start_time_s)
+        if elapsed >= self.duration_s:
+            return self.target
+        remaining = math.exp(-elapsed / self.time_constant_s)
+        return self.target + (self.start - self.target) * remaining
+
+
+@dataclass(frozen=True, slots=True)
 class LaggedRamp:
     """A set point that runs at a constant rate, and a temperature that follows with a lag.
 

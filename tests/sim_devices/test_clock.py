@@ -6,7 +6,7 @@ import pytest
 from ophyd.status import Status
 
 from phasepilot.sim_devices.beamline_time import BeamlineTime
-from phasepilot.sim_devices.clock import RealClock, SimulatedClock
+from phasepilot.sim_devices.clock import SimulatedClock, ThreadedClock
 from phasepilot.sim_devices.two_theta_arm import TwoThetaArm
 
 
@@ -94,13 +94,13 @@ def test_a_progress_bar_that_was_there_is_still_told(run_engine):
 
 
 def test_waiting_for_a_device_of_another_clock_does_not_hang(run_engine, virtual_clock):
-    real = make_arm(RealClock(), start_deg=10.0)
+    real = make_arm(ThreadedClock(), start_deg=10.0)
     run_engine(bps.mv(real, 10.01))
     assert real.position == 10.01
 
 
 def test_the_real_clock_calls_back_after_the_time_and_not_before():
-    clock, status = RealClock(), Status()
+    clock, status = ThreadedClock(), Status()
     started = time.monotonic()
     clock.call_after(0.05, status.set_finished)
     assert not status.done

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasepilot.sim_devices.travel import LaggedRamp, Rest, Travel
+from phasepilot.sim_devices.travel import Approach, LaggedRamp, Rest, Travel
 
 TEMPERATURES = st.floats(80.0, 1900.0)
 
@@ -55,3 +55,13 @@ def test_a_lagged_ramp_never_overshoots_or_turns_back(start, target):
 def test_a_ramp_is_done_when_it_is_within_the_tolerance():
     ramp = make_ramp()
     assert 400.0 - ramp.position(1000.0 + ramp.duration_s - 1e-6) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_an_approach_covers_all_but_a_third_in_one_time_constant():
+    approach = Approach(0.0, 10.0, start_time_s=5.0, time_constant_s=2.0, tolerance=0.01)
+    assert approach.position(7.0) == pytest.approx(10 * (1 - np.exp(-1)))
+    assert approach.duration_s == pytest.approx(2.0 * np.log(1000))
+
+
+def test_an_approach_within_the_tolerance_is_over_at_once():
+    assert Approach(1.0, 1.001, 0.0, 2.0, 0.01).duration_s == 0
