@@ -46,7 +46,7 @@ class Loop:
     ) -> None:
         self.clock = ManualClock()
         self.x = SoftAxis(name="x", sticks_at=options.pop("sticks_at", ()))
-        self.y = SoftAxis(name="y")
+        self.y = SoftAxis(name="y", **options.pop("y_options", {}))
         detector = SoftDetector(self.x, clock=self.clock, fails_at=options.pop("fails_at", ()))
         arguments = {
             "max_exposures": 3,
@@ -151,6 +151,20 @@ def test_reports_and_skips_a_sample_on_which_a_device_fails(run_engine: RunEngin
     assert failed.reason == "RuntimeError: x is stuck"
     (stop,) = [doc for doc in loop.emitted.of("stop") if doc["run_start"] == failed.run_uid]
     assert (stop["exit_status"], stop["reason"]) == ("fail", "RuntimeError: x is stuck")
+
+
+def test_an_axis_that_fails_late_does_not_spoil_the_next_sample(run_engine: RunEngine) -> None:
+    late = {"sticks_at": [0.0], "sticks_for_s": 0.2}
+    loop = screened(run_engine, None, sticks_at=[9.0], y_options=late)
+    # Both axes fail at A2, one after the other; at B2 it is x, at A1 y, and at B1 none.
+    assert [outcome.value for outcome in loop.outcomes().values()] == [
+        "failed",
+        "failed",
+        "failed",
+        "measured, no usable advice",
+    ]
+    reasons = [one.reason.split(" is ")[0][-1] for one in loop.result.outcomes[:3]]
+    assert reasons == ["y", "x", "x"]
 
 
 def test_a_dead_detector_ends_the_loop_after_some_failures(run_engine: RunEngine) -> None:
