@@ -215,7 +215,8 @@ class _Screening:
         def points(uid: str) -> Generator[Msg, Any, Decision]:
             nonlocal run_uid
             run_uid = uid
-            return (yield from ended_together(moved_and_exposed(uid)))
+            decision: Decision = yield from ended_together(moved_and_exposed(uid))
+            return decision
 
         metadata = {
             **self._metadata,
