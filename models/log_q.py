@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from phasepilot.models.arrays import BoolArray, FloatArray
 from phasepilot.models.errors import PatternError
 from phasepilot.models.pattern import Pattern
+
+# Steps that say what is usual around one.
+_NEARBY_STEPS = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,11 @@ def _measured_bins(q: FloatArray, log_q: FloatArray, edges: FloatArray) -> BoolA
     # A gap is a step several times the usual one, in q, where steps are about even: dead pixels
     # and module gaps show up this way.
     steps = np.diff(q)
-    for gap in np.flatnonzero(steps > 5 * np.median(steps)):
+    is_gap = steps > 5 * np.median(steps)
+    if is_gap.any():
+        # Usual nearby, too: a coarse scan with fine windows in it has no gaps.
+        is_gap &= steps > 5 * median_filter(steps, _NEARBY_STEPS, mode="nearest")
+    for gap in np.flatnonzero(is_gap):
         first, last = np.searchsorted(edges, (log_q[gap], log_q[gap + 1]))
         is_measured[max(first - 1, 0) : last] = False
     return np.asarray(is_measured)
