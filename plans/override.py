@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from phasepilot.models.suggestion import Action, Suggestion
+from phasepilot.plans.suggestion_check import checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Override:
 
     def next(self, suggestion: Suggestion) -> None:
         """Have this followed instead of the next suggestion, within the limits of the plan."""
-        self._give(Order(suggestion))
+        self._give(Order(checked(suggestion)))
 
     def stop(self, reason: str = "a person ended the plan") -> None:
         """End the plan after the point that is being measured, and close its run properly."""

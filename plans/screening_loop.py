@@ -19,6 +19,7 @@ from phasepilot.plans.advisor import Advisor
 from phasepilot.plans.decision import DecidedBy, Decision, Obedience, is_absent
 from phasepilot.plans.dwell import DwellLimits, devices_to_read, restoring_dwell
 from phasepilot.plans.exposures import ExposureLimits, exposures
+from phasepilot.plans.late_failures import ended_together
 from phasepilot.plans.override import Override
 from phasepilot.plans.sample_positions import SamplePosition, check_samples
 from phasepilot.plans.screening_result import (
@@ -201,9 +202,7 @@ class _Screening:
     ) -> Generator[Msg, Any, tuple[SampleOutcome, Decision | None]]:
         run_uid = ""
 
-        def points(uid: str) -> Generator[Msg, Any, Decision]:
-            nonlocal run_uid
-            run_uid = uid
+        def moved_and_exposed(uid: str) -> Generator[Msg, Any, Decision]:
             # In the run, so that a stage that fails leaves a run that says so.
             yield from bps.mv(*chain(*zip(self._stage, sample.position, strict=True)))
             limits = replace(self._limits, max_time_s=self._time_left_s(), targets=targets)
@@ -212,6 +211,12 @@ class _Screening:
                     self._devices, self._dwell, limits, self._steering, self._clock, uid
                 )
             )
+
+        def points(uid: str) -> Generator[Msg, Any, Decision]:
+            nonlocal run_uid
+            run_uid = uid
+            decision: Decision = yield from ended_together(moved_and_exposed(uid))
+            return decision
 
         metadata = {
             **self._metadata,

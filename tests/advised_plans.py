@@ -1,5 +1,6 @@
 """What the tests of plans share: soft devices, advisors with a script or a rule, a way to run."""
 
+import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -133,20 +134,25 @@ class SoftAxis(SynAxis):  # type: ignore[misc]
         *,
         name: str,
         sticks_at: Collection[float] = (),
+        sticks_for_s: float = 0.0,
+        n_times: int = 1000,
         overshoot: float = 0.0,
         value: float = 0.0,
     ) -> None:
         super().__init__(name=name, value=value, readback_func=lambda place: place + overshoot)
         self._sticks_at = sticks_at
+        self._sticks_for_s = sticks_for_s
+        self._n_times_left = n_times
         self.sent_to: list[float] = []
 
     def set(self, value: float) -> Status:
         self.sent_to.append(value)
-        if value in self._sticks_at:
-            status = Status(self)
-            status.set_exception(RuntimeError(f"{self.name} is stuck"))
-            return status
-        return super().set(value)
+        if value not in self._sticks_at or not self._n_times_left:
+            return super().set(value)
+        self._n_times_left -= 1
+        status, failure = Status(self), RuntimeError(f"{self.name} is stuck")
+        threading.Timer(self._sticks_for_s, status.set_exception, [failure]).start()
+        return status
 
 
 def run_plan(run_engine: RunEngine, plan: Any, *subscribers: Any) -> Emitted:

@@ -3,6 +3,7 @@ import threading
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from advised_plans import (
     BrightestAdvisor,
@@ -16,10 +17,11 @@ from advised_plans import (
 )
 from bluesky import RunEngine
 from bluesky.utils import FailedStatus, RunEngineInterrupted
-from experiment import Emitted, ManualClock, PausesOnce, configuration, make_beamline
+from experiment import Emitted, ManualClock, PausesOnce, make_beamline
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.models.suggestion import Action, Suggestion
@@ -239,25 +241,44 @@ def test_a_stuck_arm_fails_the_run_and_says_why(run_engine: RunEngine) -> None:
     assert len(emitted.events("primary")) == 1
 
 
-def test_the_agent_advises_on_a_strip_detector(run_engine: RunEngine, model: PhaseModel) -> None:
-    beamline = make_beamline()
-    agent = PhaseAgent(configuration(steering=None, axis_field="arm"), model=model)
-    plan = adaptive_two_theta_scan(
-        [beamline.detector],
-        SoftAxis(name="arm"),
-        0.0,
-        2.0,
-        step=1.0,
-        coarse_step=2.0,
-        dwell_s=0.1,
-        dwell=beamline.detector.exposure_s,
-        advisor=agent,
-        advice_timeout_s=30.0,
+def test_the_agent_judges_the_pattern_as_it_grows(run_engine: RunEngine, model: PhaseModel) -> None:
+    sample = make_beamline().sample
+    wavelength_angstrom = sample.diffractometer.wavelength_angstrom
+    angles_deg, counts = sample.diffractometer.two_theta_deg, sample.expected_counts(0.1)
+    arm = SoftAxis(name="arm")
+    detector = SoftDetector(arm, rate=lambda angle: float(np.interp(angle, angles_deg, counts)))
+    agent = PhaseAgent(
+        AgentConfiguration(
+            frame="points",
+            intensity_field="detector_counts",
+            two_theta_field="arm",
+            exposure_field="detector_exposure_s",
+            wavelength_angstrom=wavelength_angstrom,
+            judge_every=10_000,
+        ),
+        model=model,
     )
-    emitted = run_plan(run_engine, plan, agent)
-    assert positions(emitted) == pytest.approx([0.0, 2.0, 1.0])
-    assert column(emitted, "decided_by") == ["advisor", "plan"]
-    assert set(column(emitted, "crystal_system")) == {"cubic"}
+    emitted = run_plan(
+        run_engine,
+        scan(
+            arm,
+            detector,
+            start=float(angles_deg[0]),
+            stop=float(angles_deg[-1]),
+            step=0.05,
+            coarse_step=0.1,
+            advisor=agent,
+            advice_timeout_s=30.0,
+        ),
+        agent,
+    )
+    frames = emitted.events("primary")
+    judged = emitted.events("agent")
+    # An agent that only watches says to continue: the plain scan is completed and judged again.
+    assert [doc["data"]["agent_decided_by"] for doc in judged] == ["advisor", "plan"]
+    assert judged[0]["data"]["agent_frame_seq_num"] == pytest.approx(len(frames) / 2, abs=1)
+    assert column(emitted, "crystal_system") == ["cubic", "cubic"]
+    assert column(emitted, "problem") == ["", ""]
 
 
 number = st.floats(allow_nan=True, allow_infinity=True)

@@ -45,8 +45,8 @@ class Loop:
         self, run_engine: RunEngine, advisor: Any, *subscribers: Any, **options: Any
     ) -> None:
         self.clock = ManualClock()
-        self.x = SoftAxis(name="x", sticks_at=options.pop("sticks_at", ()))
-        self.y = SoftAxis(name="y")
+        self.x = SoftAxis(name="x", **options.pop("x_sticks", {}))
+        self.y = SoftAxis(name="y", **options.pop("y_sticks", {}))
         detector = SoftDetector(self.x, clock=self.clock, fails_at=options.pop("fails_at", ()))
         arguments = {
             "max_exposures": 3,
@@ -140,7 +140,7 @@ def test_goes_nowhere_that_is_not_left_to_go_to(run_engine: RunEngine) -> None:
 
 
 def test_reports_and_skips_a_sample_on_which_a_device_fails(run_engine: RunEngine) -> None:
-    loop = screened(run_engine, None, sticks_at=[9.0])
+    loop = screened(run_engine, None, x_sticks={"sticks_at": [9.0]})
     assert loop.outcomes() == {
         "A1": Outcome.UNJUDGED,
         "A2": Outcome.FAILED,
@@ -151,6 +151,28 @@ def test_reports_and_skips_a_sample_on_which_a_device_fails(run_engine: RunEngin
     assert failed.reason == "RuntimeError: x is stuck"
     (stop,) = [doc for doc in loop.emitted.of("stop") if doc["run_start"] == failed.run_uid]
     assert (stop["exit_status"], stop["reason"]) == ("fail", "RuntimeError: x is stuck")
+
+
+def test_an_axis_that_fails_late_does_not_spoil_the_next_sample(run_engine: RunEngine) -> None:
+    # On the way to A2 both axes get stuck, y after x. At B2 the advisor is silent for so long
+    # that a failure from before would be thrown there.
+    loop = screened(
+        run_engine,
+        SampleAdvisor({("B2", 1): None}),
+        x_sticks={"sticks_at": [9.0], "sticks_for_s": 0.05, "n_times": 1},
+        y_sticks={"sticks_at": [0.0], "sticks_for_s": 0.3, "n_times": 2},
+        advice_timeout_s=0.5,
+    )
+    assert [outcome.value for outcome in loop.outcomes().values()] == [
+        "failed",
+        "failed",
+        "measured, not settled",
+        "measured, not settled",
+    ]
+    assert [one.reason for one in loop.result.outcomes[:2]] == [
+        "RuntimeError: y is stuck",
+        "RuntimeError: x is stuck",
+    ]
 
 
 def test_a_dead_detector_ends_the_loop_after_some_failures(run_engine: RunEngine) -> None:
