@@ -201,29 +201,22 @@ def counted_cells(sight: Sight, axis: ScanAxis) -> CellCounts:
     return CellCounts(axis, angles[used], pattern.intensity[used], exposure[used], cell[used])
 
 
-def model_variance(
-    signal: FloatArray, background: FloatArray, exposure_s: FloatArray, error: ModelError
-) -> FloatArray:
-    """Return the variance of expected counts in cells, shape (n_hypotheses, n_cells).
+def rate_variance(hypotheses: Hypotheses, error: ModelError) -> FloatArray:
+    """Return the variance of the expected rate of each cell, shape (n_hypotheses, n_cells).
 
-    Parameters
-    ----------
-    signal : ndarray, shape (n_hypotheses, n_cells)
-        Expected from lines.
-    background, exposure_s : ndarray, shape (n_cells,)
+    Times the square of the exposure it is that of expected counts.
     """
-    is_counted = exposure_s > 0
-    rate = np.zeros(signal.shape)
-    rate[:, is_counted] = signal[:, is_counted] / exposure_s[is_counted]
+    axis = hypotheses.axis
+    lines = hypotheses.signal_per_s.reshape(-1, axis.n_cells, axis.points_per_cell).mean(axis=2)
+    background = hypotheses.background_per_s.reshape(-1, axis.points_per_cell).mean(axis=1)
     # A line that is a little broader, or beside its place, is wrong in the next cell too.
-    around = maximum_filter1d(rate, 3, axis=1)
+    around = maximum_filter1d(lines, 3, axis=1)
     # The strongest cells, not the strongest one: a wrong spike must not hide everything else.
-    strong = np.quantile(rate[:, is_counted], 0.98, axis=1, keepdims=True) if is_counted.any() else 0.0
-    return np.asarray(
-        (error.lines * around * exposure_s) ** 2
-        + (error.floor * strong * exposure_s) ** 2
-        + (error.background * background) ** 2
-    )
+    strong = np.quantile(lines, 0.98, axis=1, keepdims=True)
+    variance = (error.lines * around) ** 2 + (error.floor * strong) ** 2
+    # Whatever is there, its lines are somewhere: only their places are unknown.
+    variance[-1] = (error.unknown * lines[-1]) ** 2
+    return np.asarray(variance + (error.background * background) ** 2)
 
 
 def judged(
@@ -240,9 +233,7 @@ def judged(
     signal = counted.summed(hypotheses.signal_per_s[:, points] * counted.exposure_s)
     background = counted.summed(hypotheses.background_per_s[points] * counted.exposure_s)
     exposure = counted.exposure_of_cells_s
-    variance = model_variance(signal, background, exposure, error)
-    # Whatever is there, its lines are somewhere: only their places are unknown.
-    variance[-1] = (error.unknown * signal[-1]) ** 2 + (error.background * background) ** 2
+    variance = rate_variance(hypotheses, error) * exposure**2
     is_counted = exposure > 0
     likelihood = count_log_likelihood(counts, signal + background, variance)
     summed = likelihood[:, is_counted].sum(axis=1)
