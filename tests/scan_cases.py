@@ -10,7 +10,7 @@ from phasepilot.models.steering.policy import Sight
 
 CU_ANGSTROM = 1.5406
 AXIS = ScanAxis(10.0, 100.0)
-EXACT = ModelError(lines=0.0, floor=0.0, background=0.0, temperature=1.0)
+EXACT = ModelError(0.0, 0.0, 0.0, temperature=1.0, largest_misfit=1.0)
 BACKGROUND_PER_S = 20.0
 
 

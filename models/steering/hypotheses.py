@@ -1,5 +1,6 @@
 """What a scan may turn out to show, and how probable each is after what was counted."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,7 +31,11 @@ class ModelError:
     unknown : float
         Of the intensity of lines in a cell if the phases are unknown.
     temperature : float
-        Log likelihoods are divided by this: errors of neighbouring cells are not independent.
+        Log likelihoods are divided by this: errors of neighbouring cells are not independent. 2
+        made stated and found errors equal on simulated look-alikes.
+    largest_misfit : float
+        They are divided further by how much worse than expected even the best hypothesis fits, at
+        most by this; 1 for expectations that are exact.
     """
 
     lines: float = 0.3
@@ -38,6 +43,7 @@ class ModelError:
     background: float = 0.01
     unknown: float = 3.0
     temperature: float = 2.0
+    largest_misfit: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +245,8 @@ def judged(
     summed = likelihood[:, is_counted].sum(axis=1)
     likeliest = int(summed[:-1].argmax())
     expected = (signal[likeliest] + background)[is_counted]
-    temperature = error.temperature * _misfit(
-        counts[is_counted], expected, variance[likeliest][is_counted]
-    )
+    misfit = _misfit(counts[is_counted], expected, variance[likeliest][is_counted])
+    temperature = error.temperature * min(misfit, error.largest_misfit)
     evidence = summed / temperature + hypotheses.log_prior
     evidence = _joined_by_name(evidence, hypotheses.names)
     probability = np.exp(evidence - logsumexp(evidence))

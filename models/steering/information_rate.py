@@ -142,8 +142,8 @@ def _rows(
     joined = members @ gained[: n_windows * n_joined]
     start = base.start_deg + np.arange(n_windows) * n_joined * base.width_deg
     true_width = n_joined * base.width_deg
-    cost = settings.cost.seconds(start, true_width, step, dwell, position_deg)
     full = np.ones(n_windows)
+    cost = full * settings.cost.seconds(start, true_width, step, dwell, position_deg)
     expected = table.expected_bound(joined)
     return start, full * true_width, full * step, full * dwell, cost, expected
 

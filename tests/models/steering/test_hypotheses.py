@@ -65,8 +65,8 @@ def test_lines_where_no_phase_has_any_are_unknown() -> None:
 
 def test_intensity_that_the_best_phase_leaves_is_reported() -> None:
     source = KnownLines({"a": A, "b": B}, error=ModelError())
-    pure = believed(source, make_sight(A, 20.0, 60.0, dwell_s=10.0)).judgement.unexplained
-    sight = make_sight(A + lines_at(40.0), 20.0, 60.0, dwell_s=10.0)
+    pure = believed(source, make_sight(A, 20.0, 60.0, dwell_s=300.0)).judgement.unexplained
+    sight = make_sight(A + lines_at(40.0), 20.0, 60.0, dwell_s=300.0)
     mixed = believed(source, sight).judgement.unexplained
     assert pure < 0.02
     # A third of the intensity lies in the new line; half of what is off counts.
