@@ -15,6 +15,7 @@ from phasepilot.models.benchmarks.identify import run as run_identify
 from phasepilot.models.benchmarks.lattice_scaling import run as run_lattice_scaling
 from phasepilot.models.benchmarks.novelty import run as run_novelty
 from phasepilot.models.benchmarks.rruff908 import run as run_rruff908
+from phasepilot.models.benchmarks.steering import run as run_steering
 from phasepilot.models.errors import ModelsError
 
 
@@ -63,6 +64,11 @@ BENCHMARKS = {
     "rruff908": Benchmark(
         "symmetry of measured minerals: zero-shot, selective, and adapted to a part of them",
         run_rruff908,
+    ),
+    "steering": Benchmark(
+        "time to the right answer of scans that steer themselves, against the published rules",
+        run_steering,
+        searches=False,
     ),
 }
 

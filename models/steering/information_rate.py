@@ -17,13 +17,13 @@ from typing import Literal
 
 import numpy as np
 
-from phasepilot.models.arrays import FloatArray
+from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.steering.hypotheses import (
     CellCounts,
     Hypotheses,
     HypothesisSource,
     ModelError,
-    model_variance,
+    rate_variance,
 )
 from phasepilot.models.steering.policy import Sight
 from phasepilot.models.steering.scan import (
@@ -138,11 +138,12 @@ def _rows(
     width, step, dwell = measured
     n_joined = max(1, round(width / base.width_deg))
     n_windows = base.n_windows // n_joined
-    joined = gained[: n_windows * n_joined].reshape(n_windows, n_joined, -1).sum(axis=1)
+    members = np.repeat(np.eye(n_windows, dtype=np.float32), n_joined, axis=1)
+    joined = members @ gained[: n_windows * n_joined]
     start = base.start_deg + np.arange(n_windows) * n_joined * base.width_deg
     true_width = n_joined * base.width_deg
-    cost = settings.cost.seconds(start, true_width, step, dwell, position_deg)
     full = np.ones(n_windows)
+    cost = full * settings.cost.seconds(start, true_width, step, dwell, position_deg)
     expected = table.expected_bound(joined)
     return start, full * true_width, full * step, full * dwell, cost, expected
 
@@ -205,18 +206,24 @@ class _Pairs:
     ----------
     weight : ndarray, shape (n_pairs,)
         sqrt(p_a p_b).
-    share : ndarray, shape (n_hypotheses, 1)
-        How much each hypothesis has to say about the common model error.
+    share : ndarray, shape (n_hypotheses,)
+        How much each hypothesis has to say about the common model error: p would let the most
+        probable decide alone, so it is the root of p.
+    rate_variance : ndarray, shape (n_cells,)
+        Common model error of the rates.
+    signal, background, exposure_s : ndarray
+        Expected of what was counted, by cell.
     """
 
-    first: FloatArray
-    second: FloatArray
+    first: IntArray
+    second: IntArray
     weight: FloatArray
     share: FloatArray
     signal: FloatArray
     background: FloatArray
     exposure_s: FloatArray
-    error: ModelError
+    rate_variance: FloatArray
+    temperature: float
 
     @classmethod
     def of(
@@ -229,15 +236,17 @@ class _Pairs:
         points = hypotheses.axis.point_of(counted.two_theta_deg)
         first, second = np.triu_indices(probability.size, k=1)
         roots = np.sqrt(probability)
+        share = roots / roots.sum()
         return cls(
             first=first,
             second=second,
             weight=(roots[first] * roots[second]).astype(np.float32),
-            share=(roots / roots.sum())[:, None],
+            share=share,
             signal=counted.summed(hypotheses.signal_per_s[:, points] * counted.exposure_s),
             background=counted.summed(hypotheses.background_per_s[points] * counted.exposure_s),
             exposure_s=counted.exposure_of_cells_s,
-            error=error,
+            rate_variance=share @ rate_variance(hypotheses, error),
+            temperature=error.temperature,
         )
 
     @property
@@ -266,20 +275,17 @@ class _Pairs:
         windows: _Windows,
     ) -> FloatArray:
         expected = signal + background
-        variance = model_variance(signal, background, exposure_s, self.error)
-        variance[-1] += (self.error.unknown * signal[-1]) ** 2
-        mean = np.maximum((self.share * expected).sum(axis=0), _LEAST_EXPECTED)
-        damping = 1 + (self.share * variance).sum(axis=0) / mean
-        scale = np.sqrt(1 / (2 * damping * self.error.temperature))
+        mean = np.maximum(self.share @ expected, _LEAST_EXPECTED)
+        damping = 1 + self.rate_variance * exposure_s**2 / mean
+        scale = np.sqrt(1 / (2 * damping * self.temperature))
         roots = windows.of((np.sqrt(expected) * scale).astype(np.float32)).transpose(1, 0, 2)
         products = roots @ roots.transpose(0, 2, 1)
         squares = np.einsum("wii->wi", products)
-        apart = (
-            squares[:, self.first]
-            + squares[:, self.second]
-            - 2 * products[:, self.first, self.second]
-        )
-        return np.asarray(apart)
+        n_hypotheses = squares.shape[1]
+        flat = products.reshape(windows.n_windows, -1)
+        cross = flat.take(self.first * n_hypotheses + self.second, axis=1)
+        both = squares.take(self.first, axis=1) + squares.take(self.second, axis=1)
+        return np.asarray(both - 2 * cross)
 
     def expected_bound(self, gained: FloatArray) -> FloatArray:
         """Return the expected bound of each row of separations."""
