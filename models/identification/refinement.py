@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+from scipy.ndimage import uniform_filter1d
 
 from phasepilot.models.arrays import Array, FloatArray, IntArray
 from phasepilot.models.diffraction.powder.intensity_factors import (
@@ -20,6 +20,7 @@ from phasepilot.models.diffraction.powder.intensity_factors import (
 )
 from phasepilot.models.diffraction.powder.line_positions import free_strain_components
 from phasepilot.models.diffraction.stick_store import StickStore
+from phasepilot.models.identification.blurring import blurred_in_mirrors
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 
 # Standard deviations in ln q of the blurs, from coarse to fine: from the misfit that a search
@@ -192,26 +193,25 @@ def _climb(
     weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
     strain = _start(lines, shift)
     n_bins = root.size
-    for blur in _BLURS:
-        level = gaussian_filter1d(root, blur / bin_width)
+    stiffness = 0.02 / _STRAIN_DEVIATION**2
+    products = lines.slopes[:, :, :, None] * lines.slopes[:, :, None, :]
+    products = products.reshape(*lines.log_q.shape, 49)
+    sigmas = tuple(blur / bin_width for blur in _BLURS)
+    for blur, level in zip(_BLURS, blurred_in_mirrors(root, sigmas, truncate=4.0), strict=True):
         level /= level.max() or 1.0
         slope = np.gradient(level) / bin_width
-        stiffness = 0.02 / _STRAIN_DEVIATION**2
         for _ in range(_STEPS_PER_BLUR):
-            place = (
-                lines.log_q + np.einsum("nlk,nk->nl", lines.slopes, strain) - start
-            ) / bin_width
+            moved = (lines.slopes @ strain[:, :, None])[:, :, 0]
+            place = (lines.log_q + moved - start) / bin_width
             place = np.clip(place - 0.5, 0, n_bins - 1.001)
             left = place.astype(np.int64)
             part = place - left
             height = level[left] * (1 - part) + level[left + 1] * part
             rise = slope[left] * (1 - part) + slope[left + 1] * part
-            gradient = np.einsum("nl,nlk->nk", weight * rise, lines.slopes) - stiffness * strain
+            gradient = ((weight * rise)[:, None, :] @ lines.slopes)[:, 0] - stiffness * strain
             # Around a line's top its second derivative is -height / blur^2.
             pull = weight * (height + 0.05) / blur**2
-            curvature = np.matmul(
-                (pull[:, :, None] * lines.slopes).transpose(0, 2, 1), lines.slopes
-            )
+            curvature = (pull[:, None, :] @ products).reshape(-1, 7, 7)
             curvature += stiffness * np.eye(7)
             step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
             strain = np.clip(
