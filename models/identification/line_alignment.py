@@ -15,6 +15,7 @@ from phasepilot.models.identification.blurring import blurred_before_zeros
 from phasepilot.models.identification.lattice_modes import N_MODES
 from phasepilot.models.identification.phase_library import PhaseLibrary
 from phasepilot.models.identification.root_pattern import RootPattern
+from phasepilot.models.identification.slope_products import curvatures, slope_products
 from phasepilot.models.log_q import LogQGrid
 
 # Strongest lines that decide where a lattice lies.
@@ -163,7 +164,7 @@ def align(pattern: RootPattern, lines: LinesInRange, freedom: LatticeFreedom) ->
     chosen = lines.of(rows)
     parameters = np.zeros((rows.size, N_MODES + 1))
     parameters[:, 0] = strains
-    products = _products(chosen.slopes)
+    products = slope_products(chosen.slopes)
     for field, (_, n_steps) in zip(fields, _LEVELS, strict=True):
         for _ in range(n_steps):
             parameters = _climbed(parameters, chosen, products, field, freedom)
@@ -242,13 +243,6 @@ def _line_scores(roots: FloatArray, grid: LogQGrid) -> list[_LineScores]:
     return fields
 
 
-def _products(slopes: FloatArray) -> FloatArray:
-    """Return products of each line's slopes, shape (n_phases, n_lines, n_parameters**2)."""
-    n_phases, n_lines, n_parameters = slopes.shape
-    products = slopes[:, :, :, None] * slopes[:, :, None, :]
-    return products.reshape(n_phases, n_lines, n_parameters**2)
-
-
 def _nearest(places: FloatArray, n_bins: int) -> IntArray:
     return np.clip(np.rint(places).astype(np.int64), 0, n_bins - 1)
 
@@ -274,8 +268,7 @@ def _climbed(
     bins = _nearest(lines.moved(parameters), field.score.size)
     weight = lines.weight * field.score[bins] / field.variance
     stiffness = 2 * freedom.penalty / freedom.deviations() ** 2
-    square = (-1, stiffness.size, stiffness.size)
-    curvature = (weight[:, None, :] @ products).reshape(square) + np.diag(stiffness)
+    curvature = curvatures(products, weight, stiffness)
     pulls = (weight * field.pull[bins])[:, None, :]
     force = (pulls @ lines.slopes)[:, 0] - stiffness * parameters
     step = np.linalg.solve(curvature, force[:, :, None])[:, :, 0]

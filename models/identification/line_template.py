@@ -16,6 +16,9 @@ from phasepilot.models.arrays import Float32Array, FloatArray
 from phasepilot.models.log_q import LogQGrid
 
 _N_LAYERS = 6
+# exp(-40) adds nothing in single precision; smaller numbers still would make products denormal,
+# which take a processor a hundred times as long.
+_FARTHEST = np.float32(40.0)
 # Beyond the grid, so that tails do not come in at the other end.
 _PADDING = 1 / 8
 
@@ -127,5 +130,8 @@ def _parts(
     q = np.exp(grid.log_edges[0] + (centres + 0.5) * grid.bin_width)
     fwhm = (shape.fwhm_log_q(q) / grid.bin_width)[:, None]
     exponent = (np.pi * fwhm * fft.rfftfreq(n_padded)[None, :]).astype(np.float32)
-    gaussian = np.exp(exponent**2 * np.float32(-1 / (4 * np.log(2))))
-    return gaussian, np.exp(-exponent) - gaussian
+    curved = exponent**2 * np.float32(1 / (4 * np.log(2)))
+    gaussian, lorentzian = (
+        np.exp(-np.minimum(part, _FARTHEST, out=part)) for part in (curved, exponent)
+    )
+    return gaussian, lorentzian - gaussian
