@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from math import log, log1p, pi
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
-from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from phasepilot.models.arrays import Array, BoolArray, Float32Array, FloatArray, IntArray
 from phasepilot.models.estimation.pattern_lines import PatternLines, find_lines
 from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.preprocessing.preparation import PreparedPattern
@@ -42,6 +43,7 @@ _MAX_ZERO_PER_ANGSTROM = 0.008
 _STRAY = 0.05
 _N_REFINED = 8
 _CENTRINGS = "PIFD"
+_DOUBLE = np.dtype(np.float64)
 # The largest N of lines, and of those that edges are proposed with.
 _MAX_NUMBER, _MAX_PROPOSED = 700, 40
 
@@ -208,7 +210,7 @@ class _Allowed:
 
 
 @cache
-def _all_allowed() -> _Allowed:
+def _all_allowed(precision: np.dtype[Any] = _DOUBLE) -> _Allowed:
     numbers = [_allowed(centring) for centring in _CENTRINGS]
     gaps, uppers, nearest = [], [], []
     start = 0
@@ -225,9 +227,9 @@ def _all_allowed() -> _Allowed:
     return _Allowed(
         number=number,
         root=np.sqrt(number),
-        log_root=np.log(number) / 2,
-        gap=np.concatenate(gaps),
-        upper=np.concatenate(uppers),
+        log_root=(np.log(number) / 2).astype(precision),
+        gap=np.concatenate(gaps).astype(precision),
+        upper=np.concatenate(uppers).astype(precision),
         nearest=np.array(nearest),
         proposed_log_root=np.log(np.concatenate(small)) / 2,
         proposed_centring=np.repeat(np.arange(len(small)), [one.size for one in small]),
@@ -251,12 +253,14 @@ def _best_fit(lines: PatternLines, proposed: _Lattices) -> _Fit:
     """Return the best lattice of all centrings, with a small zero shift."""
     q, error = lines.q_per_angstrom, lines.log_q_error
     loose = np.hypot(error, _ZERO_ERROR_PER_ANGSTROM / q)
-    nearest, miss, evidence = _compared(
-        lines, np.log(q) - proposed.log_scale[:, None], loose, proposed.centring
-    )
+    # Single precision is enough to choose, among hundreds, in half the time.
+    log_ratio = (np.log(q) - proposed.log_scale[:, None]).astype(np.float32)
+    evidence = _compared(lines, log_ratio, loose, proposed.centring)[2]
     best = _best_of_each(proposed.centring, evidence)
-    is_used = np.abs(miss[best]) < 3 * loose
-    scale, zero = _straight_lines(_all_allowed().root[nearest[best]], lines, is_used)
+    log_ratio = np.log(q) - proposed.log_scale[best, None]
+    nearest, miss, _ = _compared(lines, log_ratio, loose, proposed.centring[best])
+    is_used = np.abs(miss) < 3 * loose
+    scale, zero = _straight_lines(_all_allowed().root[nearest], lines, is_used)
     log_ratio = np.log(np.maximum(q - zero[:, None], 1e-3) / scale[:, None])
     centring = proposed.centring[best]
     nearest, miss, evidence = _compared(lines, log_ratio, error, centring)
@@ -278,9 +282,11 @@ def _best_of_each(centring: IntArray, evidence: FloatArray) -> IntArray:
 
 
 def _compared(
-    lines: PatternLines, log_ratio: FloatArray, error: FloatArray, centring: IntArray
-) -> tuple[IntArray, FloatArray, FloatArray]:
+    lines: PatternLines, log_ratio: Array, error: FloatArray, centring: IntArray
+) -> tuple[IntArray, Array, Array]:
     """Return what lattices make of the lines, from ln (q a / 2 pi), shape (n_lattices, n_lines).
+
+    All is computed in the precision that these come in.
 
     Returns
     -------
@@ -291,17 +297,22 @@ def _compared(
     ndarray, shape (n_lattices,)
         The evidence: ln (probability by the lattice : by chance).
     """
-    allowed = _all_allowed()
+    precision = log_ratio.dtype
+    allowed = _all_allowed(precision)
     number = np.exp(2 * log_ratio)
     whole = np.minimum(number, _MAX_NUMBER + 1).astype(np.intp)
-    nearest = allowed.nearest[centring[:, None], whole]
-    nearest += number > allowed.upper[nearest]
-    miss = log_ratio - allowed.log_root[nearest]
-    density = np.exp((miss / error) ** 2 * -0.5)
-    density *= allowed.gap[nearest]
-    density *= (1 - _STRAY) / (error * (2 * pi) ** 0.5)
+    whole += centring[:, None] * allowed.nearest.shape[1]
+    nearest = allowed.nearest.take(whole)
+    nearest += number > allowed.upper.take(nearest)
+    miss = log_ratio - allowed.log_root.take(nearest)
+    density = miss * (1 / error).astype(precision)
+    density *= density
+    density *= -0.5
+    np.exp(density, out=density)
+    density *= allowed.gap.take(nearest)
+    density *= ((1 - _STRAY) / (error * (2 * pi) ** 0.5)).astype(precision)
     density += _STRAY
-    weight = (lines.height / lines.height.max()) ** 0.25
+    weight = ((lines.height / lines.height.max()) ** 0.25).astype(precision)
     return nearest, miss, np.log(density, out=density) @ weight
 
 
