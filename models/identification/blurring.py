@@ -37,7 +37,7 @@ def _convolved(
     n_padded = int(fft.next_fast_len(padded.size + reach, real=True))
     kernels = _kernel_transforms(sigmas, truncate, n_padded)
     found = fft.irfft(fft.rfft(padded, n_padded) * kernels, n_padded, axis=1)
-    blurred = found[:, first : first + n_bins]
+    blurred: FloatArray = found[:, first : first + n_bins]
     # What rounding leaves where there is nothing.
     blurred[blurred < _NOTHING * blurred.max(axis=1, keepdims=True)] = 0.0
     return blurred
