@@ -254,8 +254,8 @@ def _best_fit(lines: PatternLines, proposed: _Lattices) -> _Fit:
     q, error = lines.q_per_angstrom, lines.log_q_error
     loose = np.hypot(error, _ZERO_ERROR_PER_ANGSTROM / q)
     # Single precision is enough to choose, among hundreds, in half the time.
-    log_ratio = (np.log(q) - proposed.log_scale[:, None]).astype(np.float32)
-    evidence = _compared(lines, log_ratio, loose, proposed.centring)[2]
+    rough_log_ratio = (np.log(q) - proposed.log_scale[:, None]).astype(np.float32)
+    evidence = _compared(lines, rough_log_ratio, loose, proposed.centring)[2]
     best = _best_of_each(proposed.centring, evidence)
     log_ratio = np.log(q) - proposed.log_scale[best, None]
     nearest, miss, _ = _compared(lines, log_ratio, loose, proposed.centring[best])

@@ -103,7 +103,7 @@ def strength_ratio(pattern: RootPattern, calculated: FloatArray, largest: float)
 def strength_ratio_to(of: Sought, calculated: FloatArray, largest: float) -> FloatArray:
     """Return what `strength_ratio` does, of a pattern that is asked for many times."""
     ratio = of.around / _around(of.pattern, calculated)
-    return np.minimum(np.maximum(ratio, 1 / largest), largest)
+    return np.asarray(np.minimum(np.maximum(ratio, 1 / largest), largest))
 
 
 def _around(pattern: RootPattern, intensity: FloatArray) -> FloatArray:
