@@ -103,13 +103,13 @@ def strength_ratio(pattern: RootPattern, calculated: FloatArray, largest: float)
 def strength_ratio_to(of: Sought, calculated: FloatArray, largest: float) -> FloatArray:
     """Return what `strength_ratio` does, of a pattern that is asked for many times."""
     ratio = of.around / _around(of.pattern, calculated)
-    return np.asarray(np.minimum(np.maximum(ratio, 1 / largest), largest))
+    return np.minimum(np.maximum(ratio, 1 / largest), largest)
 
 
 def _around(pattern: RootPattern, intensity: FloatArray) -> FloatArray:
     """Return the mean intensity around each bin, nowhere 0."""
     n_bins = 2 * round(_NEIGHBOURHOOD_LOG_Q / pattern.grid.bin_width / 2) + 1
-    return np.maximum(uniform_filter1d(intensity, n_bins), 1e-9)
+    return np.asarray(np.maximum(uniform_filter1d(intensity, n_bins), 1e-9))
 
 
 def _scales(pattern: RootPattern, drawn: FloatArray) -> FloatArray:
