@@ -14,8 +14,7 @@ from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.growing_scan import GrowingScan
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.agent.replay import replay
-from phasepilot.plans.advice_recorder import AdviceRecorder
-from phasepilot.plans.advisor import advice_now, wait_for_advice
+from phasepilot.plans.steering import Steering
 
 LINES_DEG = (12.0, 17.0, 20.9, 24.2, 27.1)
 
@@ -63,7 +62,7 @@ def two_passes(
     diffractometer: Diffractometer, agent: PhaseAgent, advice: list[Any], *, pauses: bool = False
 ) -> Iterator[Any]:
     """Scan coarsely, then a window of it finely and ten times as long; ask after each."""
-    recorder = AdviceRecorder(agent.settings())
+    steering = Steering(agent, timeout_s=10.0)
 
     @bpp.run_decorator()
     def scan() -> Iterator[Any]:
@@ -79,12 +78,8 @@ def two_passes(
                 if pauses and dwell_s > 1 and index == 5 and not paused:
                     paused.append(True)
                     yield from bps.pause()
-            yield from wait_for_advice(agent, uids[-1], "primary", seq_num, timeout_s=10.0)
-            recorder.source = lambda number=seq_num: advice_now(
-                agent, uids[-1], "primary", number, timeout_s=10.0
-            )
-            yield from bps.trigger_and_read([recorder], name="agent")
-            advice.append(recorder.latest)
+            decision = yield from steering.decide(uids[-1], seq_num)
+            advice.append(decision.advice)
 
     paused: list[bool] = []
     uids: list[str] = []
