@@ -16,7 +16,11 @@ from phasepilot.models.diffraction.powder.recipe import Recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
 from phasepilot.models.diffraction.stick_store import StickStore, stick_store
 from phasepilot.models.errors import CrystalError
-from phasepilot.models.identification.known_phase import Q_MAX_PER_ANGSTROM, KnownPhase, stored_phase
+from phasepilot.models.identification.known_phase import (
+    Q_MAX_PER_ANGSTROM,
+    KnownPhase,
+    stored_phase,
+)
 from phasepilot.models.identification.line_alignment import LatticeFreedom
 from phasepilot.models.identification.line_template import LineShape, stick_layers
 from phasepilot.models.identification.phase_library import PhaseLibrary, phase_library

@@ -1,4 +1,4 @@
-"""What all rules for two-theta scans share: the range, what time costs, how a scan begins and ends."""
+"""What all rules for two-theta scans share: the range, what time costs, beginning and end."""
 
 import math
 from dataclasses import dataclass
@@ -159,8 +159,7 @@ def is_explained(belief: Belief, settings: ScanSettings) -> bool:
     """Return whether the best hypothesis is a known one and accounts for the intensity."""
     judgement = belief.judgement
     return (
-        judgement.best_name != UNKNOWN
-        and not judgement.unexplained > settings.largest_unexplained
+        judgement.best_name != UNKNOWN and not judgement.unexplained > settings.largest_unexplained
     )
 
 
@@ -211,5 +210,3 @@ def over_budget(belief: Belief, sight: Sight, settings: ScanSettings) -> Suggest
         f"the budget of {settings.budget_s:.0f} s is used; the best answer so far is {belief.said}",
         belief,
     )
-
-
