@@ -100,14 +100,15 @@ class Pool:
 
 
 def random_pool(structures: Path, rng: Generator, n_structures: int = N_POOL) -> Pool:
-    """Return random structures of a table.
+    """Return structures of a table: the first that are small enough of twice as many random rows.
 
     Raises
     ------
     CrystalError
         If the table holds too few that can be simulated.
     """
-    rows = np.sort(rng.choice(count_structures(structures), 2 * n_structures, replace=False))
+    n_rows = count_structures(structures)
+    rows = np.sort(rng.choice(n_rows, min(2 * n_structures, n_rows), replace=False))
     crystals = []
     for row in read_selected(structures, rows.tolist()):
         if row.crystal.multiplicities.sum() <= _MAX_ATOMS:
