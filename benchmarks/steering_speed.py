@@ -3,8 +3,8 @@
     python benchmarks/steering_speed.py [--hypotheses 30] [--repeats 200]
 
 One core. Hypotheses are random lines on 10 to 100 degree; half of the range was measured once.
-Windows of 0.8 degree and its multiples are 112 + 56 + 22 + 11 = 201; each is weighed with one step and
-dwell, and with three steps and three dwells.
+Windows of 0.8 degree and its multiples are 112 + 56 + 22 + 11 = 201; each is weighed with one
+step and dwell, and with three steps and three dwells.
 """
 
 import os

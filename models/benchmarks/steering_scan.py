@@ -122,7 +122,7 @@ class VirtualDiffractometer:
         start, stop, step = window.region_start, window.region_stop, window.step
         # Always the same angles of a step, so that windows that meet do not overlap.
         first, last = np.ceil(start / step - 1e-6), np.ceil(stop / step - 1e-6)
-        angles = np.arange(first, last) * step
+        angles = np.arange(first, last, dtype=np.float64) * step
         counted = self.sample.count(angles, window.dwell_s, step)
         self.elapsed_s += float(
             self.cost.seconds(start, stop - start, step, window.dwell_s, self.position_deg)
@@ -138,7 +138,7 @@ class VirtualDiffractometer:
         counts = np.concatenate([one.counts for one in self.points])
         exposure = np.concatenate([one.exposure_s for one in self.points])
         places, which = np.unique(np.round(angles, 6), return_inverse=True)
-        counts = np.bincount(which, counts)
+        counts = np.bincount(which, counts).astype(np.float64)
         # A pattern cannot be dark altogether.
         counts[0] += 1e-9
         return Sight(
@@ -148,7 +148,7 @@ class VirtualDiffractometer:
             pattern=Pattern.from_two_theta(
                 places, counts, wavelength_angstrom=self.wavelength_angstrom
             ),
-            exposure_s=np.bincount(which, exposure),
+            exposure_s=np.bincount(which, exposure).astype(np.float64),
         )
 
 

@@ -16,7 +16,11 @@ from phasepilot.models.diffraction.powder.recipe import Recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
 from phasepilot.models.diffraction.stick_store import StickStore, stick_store
 from phasepilot.models.errors import CrystalError
-from phasepilot.models.identification.known_phase import Q_MAX_PER_ANGSTROM, KnownPhase, stored_phase
+from phasepilot.models.identification.known_phase import (
+    Q_MAX_PER_ANGSTROM,
+    KnownPhase,
+    stored_phase,
+)
 from phasepilot.models.identification.line_alignment import LatticeFreedom
 from phasepilot.models.identification.line_template import LineShape, stick_layers
 from phasepilot.models.identification.phase_library import PhaseLibrary, phase_library
@@ -96,14 +100,15 @@ class Pool:
 
 
 def random_pool(structures: Path, rng: Generator, n_structures: int = N_POOL) -> Pool:
-    """Return random structures of a table.
+    """Return structures of a table: the first that are small enough of twice as many random rows.
 
     Raises
     ------
     CrystalError
         If the table holds too few that can be simulated.
     """
-    rows = np.sort(rng.choice(count_structures(structures), 2 * n_structures, replace=False))
+    n_rows = count_structures(structures)
+    rows = np.sort(rng.choice(n_rows, min(2 * n_structures, n_rows), replace=False))
     crystals = []
     for row in read_selected(structures, rows.tolist()):
         if row.crystal.multiplicities.sum() <= _MAX_ATOMS:

@@ -1,4 +1,4 @@
-"""Part i: mixtures that were measured fast and slowly, cut into windows of a virtual diffractometer.
+"""Part i: mixtures that were measured fast and slowly, cut into windows.
 
 Every pair is two scans of one mixture of two or three precursors. The answer is the set of their
 formulas. Candidates are all space groups in which the structure table has one of them, and as many

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from phasepilot.models.arrays import FloatArray
 from phasepilot.models.benchmarks.benchmark_result import Progress
 from phasepilot.models.benchmarks.steering_scan import (
     RememberedSource,
@@ -59,7 +61,11 @@ LOOKALIKE_RULES: dict[str, ScanPolicySettings] = {
     ACTIVATION: ActivationSettings(largest_error=_STRICTEST),
 }
 _FAST_STEP, _SLOW_STEP, _DWELL = 0.0435, 0.0109, FAST_SCAN_S / 2071
-_ACROSS = {"reach_deg": PAIR_AXIS.stop_deg, "dwell_s": _DWELL, "largest_error": _STRICTEST}
+_ACROSS: dict[str, Any] = {
+    "reach_deg": PAIR_AXIS.stop_deg,
+    "dwell_s": _DWELL,
+    "largest_error": _STRICTEST,
+}
 PAIR_RULES: dict[str, ScanPolicySettings] = {
     INFORMATION: InformationRateSettings(
         step_deg=4 * _FAST_STEP,
@@ -102,7 +108,9 @@ def scanned_lookalikes(
     structures: Path, n_seeds: int, n_samples: int, progress: Progress
 ) -> dict[str, Scans]:
     """Return the scans of simulated samples, by flux."""
-    traces = {flux: {rule: [] for rule in LOOKALIKE_RULES} for flux in FLUXES}
+    traces: dict[str, dict[str, list[list[Trace]]]] = {
+        flux: {rule: [] for rule in LOOKALIKE_RULES} for flux in FLUXES
+    }
     ends: dict[str, dict[str, list[list[list[Step]]]]] = {
         flux: {FULL: [[] for _ in _DWELLS], COARSE: [[] for _ in _DWELLS]} for flux in FLUXES
     }
@@ -223,7 +231,7 @@ def _temperatures(pairs: Sequence[MeasuredPair], offered: Candidates) -> dict[st
 
 def _log_probabilities(
     pair: MeasuredPair, source: HypothesisSource, settings: ScanPolicySettings
-) -> np.ndarray:
+) -> FloatArray:
     device = _device(pair, settings)
     policy = build(settings, source)
     window, _ = policy.advise(policy.first_state(), device.sight(0))

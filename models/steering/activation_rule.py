@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import Field
 from scipy.ndimage import gaussian_filter1d
 
-from phasepilot.models.arrays import FloatArray
+from phasepilot.models.arrays import BoolArray, FloatArray
 from phasepilot.models.steering.hypotheses import HypothesisSource, Judgement
 from phasepilot.models.steering.policy import Sight
 from phasepilot.models.steering.scan import (
@@ -96,7 +96,9 @@ class ActivationRule:
         settings = self.settings
         axis = judgement.hypotheses.axis
         difference = activation_difference(judgement, settings.smoothing_deg, state.reached_deg)
-        angles = axis.start_deg + (np.arange(difference.size) + 0.5) * axis.cell_deg
+        angles = np.asarray(
+            axis.start_deg + (np.arange(difference.size) + 0.5) * axis.cell_deg, dtype=np.float64
+        )
         is_done = np.zeros(angles.size, dtype=bool)
         for start, end in state.rescanned:
             is_done |= (angles >= start) & (angles < end)
@@ -147,7 +149,7 @@ def activation_difference(
 
 
 def windows_of(
-    angles_deg: FloatArray, is_wanted: FloatArray, cell_deg: float, merge_deg: float
+    angles_deg: FloatArray, is_wanted: BoolArray, cell_deg: float, merge_deg: float
 ) -> list[Window]:
     """Return runs of wanted cells as windows, runs no further apart than `merge_deg` as one.
 

@@ -76,7 +76,7 @@ def error_bound(probabilities: FloatArray) -> float:
 
     Examples
     --------
-    >>> error_bound(np.array([0.5, 0.5])), error_bound(np.array([1.0, 0.0]))
+    >>> round(error_bound(np.array([0.5, 0.5])), 9), error_bound(np.array([1.0, 0.0]))
     (0.5, 0.0)
     """
     roots = np.sqrt(probabilities)

@@ -77,7 +77,9 @@ class ScanAxis:
     def two_theta_deg(self) -> FloatArray:
         """The points, shape (n_cells * points_per_cell,)."""
         n_points = self.n_cells * self.points_per_cell
-        return self.start_deg + (np.arange(n_points) + 0.5) * self.point_deg
+        return np.asarray(
+            self.start_deg + (np.arange(n_points) + 0.5) * self.point_deg, dtype=np.float64
+        )
 
     def cell_of(self, two_theta_deg: FloatArray) -> IntArray:
         """Return the cell of each angle; -1 or `n_cells` outside."""

@@ -4,7 +4,8 @@ Hypotheses a and b with probabilities p that further counts tell apart by the Bh
 coefficient BC leave at most sqrt(p_a p_b) BC of error between them (Kailath, IEEE Trans. Commun.
 Technol. 15, 52 (1967)), so that
 
-    B = sum over pairs of sqrt(p_a p_b),    E[B after an action] = sum of sqrt(p_a p_b) BC_ab(action)
+    B = sum over pairs of sqrt(p_a p_b)
+    E[B after an action] = sum over pairs of sqrt(p_a p_b) BC_ab(action)
 
 and an action that costs c seconds is worth (B - E[B after]) / c. BC has a closed form for counts
 (`phasepilot.models.steering.counting`), and saturates where models are as wrong as hypotheses
@@ -114,8 +115,10 @@ def action_table(
             for width in settings.windows_deg:
                 measured = (width, step, dwell)
                 parts.append(_rows(table, gained, base, settings, measured, position_deg))
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return ActionTable(*columns[:5], table.bound, columns[5])
+    start, widths, steps, dwells, cost, expected = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    return ActionTable(start, widths, steps, dwells, cost, table.bound, expected)
 
 
 def _is_new(
@@ -140,7 +143,8 @@ def _rows(
     n_windows = base.n_windows // n_joined
     members = np.repeat(np.eye(n_windows, dtype=np.float32), n_joined, axis=1)
     joined = members @ gained[: n_windows * n_joined]
-    start = base.start_deg + np.arange(n_windows) * n_joined * base.width_deg
+    places = base.start_deg + np.arange(n_windows) * n_joined * base.width_deg
+    start = np.asarray(places, dtype=np.float64)
     true_width = n_joined * base.width_deg
     full = np.ones(n_windows)
     cost = full * settings.cost.seconds(start, true_width, step, dwell, position_deg)
@@ -386,5 +390,3 @@ def _action(counted: CellCounts, start_deg: float, *, here: float, step: float) 
     near = np.abs(counted.two_theta_deg[1:] - start_deg) < 1
     usual = float(np.median(steps[near])) if near.any() else math.inf
     return Action.REFINE if step < 0.9 * usual else Action.EXPOSE
-
-

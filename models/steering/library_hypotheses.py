@@ -76,12 +76,12 @@ class LibraryHypotheses:
     library: PhaseLibrary
     wavelength_angstrom: float
     axis: ScanAxis
-    error: ModelError = ModelError()
+    error: ModelError = field(default_factory=ModelError)
     max_phases: int = 1
     n_candidates: int = 8
     odds_present: float = 0.1
     prior_unknown: float = 0.02
-    freedom: LatticeFreedom = LatticeFreedom()
+    freedom: LatticeFreedom = field(default_factory=LatticeFreedom)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     prior_odds: Mapping[str, float] = field(default_factory=dict)
 
@@ -148,8 +148,8 @@ class LibraryHypotheses:
         # Steps differ from window to window: a bin is measured if a point is as near as the
         # coarsest usual step, not only as the step around it.
         right = np.clip(np.searchsorted(q, centres), 1, q.size - 1)
-        nearest = np.minimum(np.abs(q[right] - centres), np.abs(centres - q[right - 1]))
-        coarsest = np.quantile(np.diff(q), 0.9)
+        nearest: FloatArray = np.minimum(np.abs(q[right] - centres), np.abs(centres - q[right - 1]))
+        coarsest = float(np.quantile(np.diff(q), 0.9))
         is_measured = nearest <= max(1.01 * coarsest, 0.02)
         if is_measured.sum() < 64:
             return None
@@ -186,7 +186,7 @@ class LibraryHypotheses:
         drawn = self._layers(seen.grid, parameters[only], only).drawn(_USUAL_SHAPE)[0]
         drawn = np.where(seen.is_measured, drawn, 0.0)
         roots, calculated = seen.rooted(seen.signal), np.sqrt(drawn)
-        scale = (calculated @ roots / max(calculated @ calculated, _LEAST)) ** 2
+        scale = (calculated @ roots / max(float(calculated @ calculated), _LEAST)) ** 2
         # Twice: lines stronger than calculated must not be taken for another phase's.
         return seen.without(2 * scale * drawn)
 
@@ -224,11 +224,7 @@ def _smoothed(values: FloatArray, sigma_points: float, every: int) -> FloatArray
 
 def _sets(n_phases: int, max_phases: int) -> BoolArray:
     """Return every set of one to `max_phases` phases, shape (n_sets, n_phases)."""
-    rows = [
-        one
-        for size in range(1, max_phases + 1)
-        for one in combinations(range(n_phases), size)
-    ]
+    rows = [one for size in range(1, max_phases + 1) for one in combinations(range(n_phases), size)]
     sets = np.zeros((len(rows), n_phases), dtype=bool)
     for k, one in enumerate(rows):
         sets[k, list(one)] = True
@@ -291,7 +287,7 @@ class _Cells:
         )
 
     def fitted_scales(
-        self, chosen: FloatArray, sets: BoolArray, background: FloatArray, error: ModelError
+        self, chosen: IntArray, sets: BoolArray, background: FloatArray, error: ModelError
     ) -> FloatArray:
         """Return the most probable scales of the phases of each set, shape as `sets`.
 
@@ -299,7 +295,7 @@ class _Cells:
         """
         templates = self.templates[chosen]
         if not self.counts.size:
-            return sets / sets.sum(axis=1, keepdims=True)
+            return np.asarray(sets / sets.sum(axis=1, keepdims=True))
         total = max(float((self.counts - background).sum()), 1.0)
         size = np.maximum(templates.sum(axis=1), _LEAST)
         scales = sets * (total / sets.sum(axis=1, keepdims=True) / size)
@@ -325,5 +321,3 @@ def _hats(axis: ScanAxis) -> FloatArray:
     n_knots = max(2, round((axis.stop_deg - axis.start_deg) / _KNOT_DEG) + 1)
     place = (angles - angles[0]) / (angles[-1] - angles[0]) * (n_knots - 1)
     return np.asarray(np.maximum(0.0, 1 - np.abs(place - np.arange(n_knots)[:, None])))
-
-

@@ -22,7 +22,6 @@ from phasepilot.models.steering.scan import (
     ScanSettings,
     ScanState,
     believed,
-    first_pass,
     is_explained,
     over_budget,
     stop,

@@ -1,9 +1,5 @@
 import numpy as np
 import pytest
-from scipy import stats
-
-from phasepilot.models.steering.hypotheses import UNKNOWN, ModelError, counted_cells, judged
-from phasepilot.models.steering.scan import believed
 from scan_cases import (
     AXIS,
     BACKGROUND_PER_S,
@@ -12,6 +8,10 @@ from scan_cases import (
     lines_at,
     make_sight,
 )
+from scipy import stats
+
+from phasepilot.models.steering.hypotheses import UNKNOWN, ModelError, counted_cells, judged
+from phasepilot.models.steering.scan import believed
 
 A, B = lines_at(30.0, 50.0), lines_at(30.0, 54.0)
 

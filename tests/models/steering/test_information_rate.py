@@ -45,9 +45,7 @@ def test_begins_with_the_first_pass() -> None:
 def test_measures_where_the_hypotheses_differ_and_says_why_in_numbers() -> None:
     suggestion = suggested(KnownLines({"a": A, "b": B}), make_sight(A, 10.0, 45.0, dwell_s=0.01))
     middles = np.array([50.5, 54.5])
-    assert (
-        (suggestion.region_start <= middles) & (middles <= suggestion.region_stop)
-    ).any()
+    assert ((suggestion.region_start <= middles) & (middles <= suggestion.region_stop)).any()
     assert suggestion.error_bound == pytest.approx(0.5, abs=1e-3)
     assert suggestion.expected_error_bound < suggestion.error_bound
     drop = suggestion.error_bound - suggestion.expected_error_bound
@@ -173,9 +171,7 @@ def test_model_error_makes_more_counting_in_the_same_place_worthless() -> None:
         sight = make_sight(alike["a"], 10.0, 60.0, dwell_s=dwell_s)
         belief = replace(believed(source, sight), error_bound=0.5)
         even = replace(belief.judgement, probability=np.array([0.5, 0.5, 0.0]))
-        return action_table(
-            replace(belief, judgement=even), error, settings, 60.0
-        ).gain_per_s.max()
+        return action_table(replace(belief, judgement=even), error, settings, 60.0).gain_per_s.max()
 
     assert best_gain(ModelError(temperature=1.0)) < 1e-6
     assert best_gain(ModelError(temperature=1.0), dwell_s=0.001) > 1e-3
