@@ -40,7 +40,7 @@ class DetectionModel(BaseModel):
     detectable_fraction : float
         Share of the new phase that is seen in two frames of three, 1 - 1/e.
     fraction_error : float
-        Standard deviation of the reported share of intensity about the share of the phase.
+        Standard deviation of the reported share of intensity about the share of the phase; large where it tells nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +49,7 @@ class DetectionModel(BaseModel):
     false_alarm: float = Field(0.002, gt=0, lt=0.5)
     miss: float = Field(0.005, gt=0, lt=0.5)
     detectable_fraction: float = Field(0.03, gt=0, lt=1)
-    fraction_error: float = Field(0.08, gt=0, lt=1)
+    fraction_error: float = Field(0.08, gt=0)
 
 
 class SearchSettings(BaseModel):
