@@ -18,7 +18,7 @@ class MoveCost(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_rate_per_s: float = Field(gt=0)
-    settle_s: float = Field(0.0, ge=0)
+    settle_s: float = Field(default=0.0, ge=0)
     exposure_s: float = Field(gt=0)
 
     def seconds(self, distance: float) -> float:
@@ -40,16 +40,17 @@ class DetectionModel(BaseModel):
     detectable_fraction : float
         Share of the new phase that is seen in two frames of three, 1 - 1/e.
     fraction_error : float
-        Standard deviation of the reported share of intensity about the share of the phase; large where it tells nothing.
+        Standard deviation of the reported share of intensity about that of the phase; large
+        where it tells nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    excess_midpoint: float = Field(9.0, gt=0)
-    false_alarm: float = Field(0.002, gt=0, lt=0.5)
-    miss: float = Field(0.005, gt=0, lt=0.5)
-    detectable_fraction: float = Field(0.03, gt=0, lt=1)
-    fraction_error: float = Field(0.08, gt=0)
+    excess_midpoint: float = Field(default=9.0, gt=0)
+    false_alarm: float = Field(default=0.002, gt=0, lt=0.5)
+    miss: float = Field(default=0.005, gt=0, lt=0.5)
+    detectable_fraction: float = Field(default=0.03, gt=0, lt=1)
+    fraction_error: float = Field(default=0.08, gt=0)
 
 
 class SearchSettings(BaseModel):
@@ -76,7 +77,7 @@ class SearchSettings(BaseModel):
     max_axis_value: float
     tolerance: float = Field(gt=0)
     return_is_allowed: bool
-    max_step: float | None = Field(None, gt=0)
+    max_step: float | None = Field(default=None, gt=0)
     cost: MoveCost
 
     @model_validator(mode="after")
@@ -126,8 +127,8 @@ class TransitionInformationSettings(SearchSettings):
     min_width: float = Field(gt=0)
     max_width: float = Field(gt=0)
     expected_onset: float | None = None
-    expected_onset_deviation: float | None = Field(None, gt=0)
-    min_gain_per_s: float = Field(0.0, ge=0)
+    expected_onset_deviation: float | None = Field(default=None, gt=0)
+    min_gain_per_s: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _check_prior(self) -> Self:
@@ -154,7 +155,7 @@ class TransitionBisectionSettings(SearchSettings):
     """
 
     policy: Literal["transition_bisection"] = "transition_bisection"
-    excess_midpoint: float = Field(9.0, gt=0)
+    excess_midpoint: float = Field(default=9.0, gt=0)
 
     @model_validator(mode="after")
     def _check_return(self) -> Self:
