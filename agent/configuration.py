@@ -51,7 +51,7 @@ class AgentConfiguration(BaseModel):
         but to continue.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     intensity_field: str
     two_theta_field: str | None = None

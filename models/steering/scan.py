@@ -24,7 +24,8 @@ from phasepilot.models.suggestion import Action, Suggestion
 class Strict(BaseModel):
     """Settings: frozen, and nothing that is not known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # JSON has no infinity, and a record must come back as it was.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 class ScanCost(Strict):
