@@ -156,7 +156,6 @@ def _notes(n_seeds: int, n_samples: int) -> tuple[str, ...]:
         " other seeds (simulated) and on the other pairs (measured).",
         "simulated fixed scans are given the shortest dwell that errs seldom enough, which nobody"
         " knows beforehand; measured pairs are compared with the whole slow scan.",
-        "measured pairs err by structures and candidates, not by counting: the slow scan is wrong"
-        " no less often than the fast one, and most of the time saved there is the coarse first"
-        " pass.",
+        "if pairs_full_error_rate is no lower than pairs_coarse_error_rate, pairs err by structures"
+        " and candidates rather than by counts, and the coarse first pass saves most of the time.",
     )
