@@ -1,6 +1,6 @@
 """What the agent must be told about a beamline: where to look, and what to work towards."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -27,6 +27,15 @@ class AgentConfiguration(BaseModel):
         the key that holds it. Neither is needed with `q_field`.
     axis_field : str
         Key of what is scanned, such as the pressure; without it frames are only numbered.
+    exposure_field : str
+        Key of the counting time in seconds; without it all are taken to be the same.
+    frame : {"pattern", "points"}
+        What one event brings: a whole pattern, or the next point (or strip of points) of one that
+        grows from event to event, as of a detector on a 2-theta arm.
+    judge_every : int
+        A growing pattern is judged after so many events, and whenever a plan asks.
+    merge_within : float
+        Points of a growing pattern that are closer than this, in the unit of their axis, are one.
     stream : str
         Name of the stream that holds the frames.
     model : str
@@ -48,6 +57,10 @@ class AgentConfiguration(BaseModel):
     wavelength_angstrom: float | None = Field(None, gt=0)
     wavelength_field: str | None = None
     axis_field: str | None = None
+    exposure_field: str | None = None
+    frame: Literal["pattern", "points"] = "pattern"
+    judge_every: int = Field(200, ge=1)
+    merge_within: float = Field(1e-3, ge=0)
     stream: str = "primary"
     model: str = DEFAULT_MODEL
     library: str | None = None

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from phasepilot.agent.configuration import AgentConfiguration
-from phasepilot.agent.frames import Frame, pattern_of
+from phasepilot.agent.frame_pattern import CountedPattern, counted_pattern, grown_pattern
+from phasepilot.agent.frames import Frame
 from phasepilot.models.errors import PatternError
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
-from phasepilot.models.preprocessing.preparation import prepare_pattern
+from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
 from phasepilot.models.steering.compression_rule import (
     SteeringState,
     advise,
@@ -20,6 +21,11 @@ from phasepilot.models.suggestion import CRYSTAL_SYSTEMS, Action, Advice, Sugges
 from phasepilot.models.tracking.phase_tracker import PhaseState, TrackerState, advance
 
 logger = logging.getLogger(__name__)
+
+_BEAM_LOST = (
+    "a frame must have intensity like the ones before, but this one has almost none;"
+    " the beam may be lost or the shutter closed."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +52,44 @@ class FramePipeline:
     def judge(self, memory: Memory, frame: Frame) -> tuple[Advice, Memory]:
         """Return the advice on a frame and what to remember; bad frames leave the memory as is."""
         try:
-            pattern = prepare_pattern(pattern_of(frame), self._model.card.preprocessing)
+            counted = self._counted(frame)
+            pattern = prepare_pattern(counted.evenly_exposed, self._model.card.preprocessing)
         except PatternError as error:
             return Advice.none(frame.seq_num, str(error)), memory
-        tracker = advance(
-            memory.tracker,
-            pattern,
-            seq_num=frame.seq_num,
-            axis_value=frame.axis_value,
-            settings=self._configuration.tracker,
-        )
-        if tracker.phase.is_beam_lost:
-            problem = (
-                "a frame must have intensity like the ones before, but this one has almost none;"
-                " the beam may be lost or the shutter closed."
+        tracker = memory.tracker
+        # A pattern that grows shows new lines because it is longer, not because the sample changed.
+        if self._configuration.frame == "pattern":
+            tracker = advance(
+                memory.tracker,
+                pattern,
+                seq_num=frame.seq_num,
+                axis_value=frame.axis_value,
+                settings=self._configuration.tracker,
             )
-            return Advice.none(frame.seq_num, problem), memory
-        suggestion, steering = self._steer(memory, tracker.phase, frame.axis_value)
-        problem = ""
-        estimate: PhaseEstimate | None = None
+            if tracker.phase.is_beam_lost:
+                return Advice.none(frame.seq_num, _BEAM_LOST), memory
+        phase = tracker.phase if tracker else None
+        estimate, problem = self._estimate(frame, pattern)
+        suggestion, steering = self._steer(memory, phase, frame.axis_value)
+        return _advice(frame, suggestion, phase, estimate, problem), Memory(tracker, steering)
+
+    def _estimate(self, frame: Frame, pattern: PreparedPattern) -> tuple[PhaseEstimate | None, str]:
         try:
-            estimate = self._model.predict_prepared(pattern)
+            return self._model.predict_prepared(pattern), ""
         except Exception as error:  # whatever a network throws, the strain is still worth telling
             logger.exception("run %s, frame %d: the network failed", frame.run_uid, frame.seq_num)
-            problem = f"the network failed ({type(error).__name__}: {error}); tracked without it"
-        advice = _advice(frame, suggestion, tracker.phase, estimate, problem)
-        return advice, Memory(tracker, steering)
+            return None, f"the network failed ({type(error).__name__}: {error}); went on without it"
+
+    def _counted(self, frame: Frame) -> CountedPattern:
+        if self._configuration.frame == "points":
+            return grown_pattern(frame, merge_within=self._configuration.merge_within)
+        return counted_pattern(frame)
 
     def _steer(
-        self, memory: Memory, phase: PhaseState, axis_value: float
+        self, memory: Memory, phase: PhaseState | None, axis_value: float
     ) -> tuple[Suggestion, SteeringState | None]:
         settings = self._configuration.steering
-        if settings is None or memory.steering is None:
+        if settings is None or memory.steering is None or phase is None:
             return Suggestion(Action.CONTINUE, "watching only"), None
         if not math.isfinite(axis_value):
             told = "the scanned axis has no reading in this frame; keep the nominal step"
@@ -88,29 +100,34 @@ class FramePipeline:
 def _advice(
     frame: Frame,
     suggestion: Suggestion,
-    phase: PhaseState,
+    phase: PhaseState | None,
     estimate: PhaseEstimate | None,
     problem: str,
 ) -> Advice:
-    seen = {} if estimate is None else _seen(estimate)
     return Advice(
         frame_seq_num=frame.seq_num,
         problem=problem,
         axis_value=frame.axis_value,
-        strain=phase.strain,
-        strain_uncertainty=phase.strain_uncertainty,
-        volume_ratio=phase.volume_ratio,
-        excess=phase.excess,
-        change_probability=phase.change_probability,
-        new_phase_fraction=phase.new_phase_fraction,
-        state=phase.stage.value,
-        changed_since_seq_num=phase.changed_since_seq_num,
+        **({} if phase is None else _tracked(phase)),  # type: ignore[arg-type]
         **suggestion.columns(),  # type: ignore[arg-type]
-        **seen,  # type: ignore[arg-type]
+        **({} if estimate is None else _named(estimate)),  # type: ignore[arg-type]
     )
 
 
-def _seen(estimate: PhaseEstimate) -> dict[str, object]:
+def _tracked(phase: PhaseState) -> dict[str, object]:
+    return {
+        "strain": phase.strain,
+        "strain_uncertainty": phase.strain_uncertainty,
+        "volume_ratio": phase.volume_ratio,
+        "excess": phase.excess,
+        "change_probability": phase.change_probability,
+        "new_phase_fraction": phase.new_phase_fraction,
+        "state": phase.stage.value,
+        "changed_since_seq_num": phase.changed_since_seq_num,
+    }
+
+
+def _named(estimate: PhaseEstimate) -> dict[str, object]:
     systems = estimate.crystal_system_probabilities
     groups = estimate.space_group_probabilities
     number = estimate.space_group_number

@@ -4,7 +4,7 @@ import logging
 import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import event_model
@@ -12,8 +12,7 @@ import numpy as np
 
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.errors import DocumentError
-from phasepilot.models.errors import PatternError
-from phasepilot.models.pattern import Pattern
+from phasepilot.agent.growing_scan import GrowingScan
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +31,14 @@ class Frame:
     time : float
         When the event was made, in seconds since 1970.
     intensity : Any
-        What stood in the event, copied; `pattern_of` says whether it is usable.
+        What stood in the event, copied; `frame_pattern` says whether it is usable.
     axis_value : float
         Reading of the scanned axis; the sequence number where none is configured.
     geometry : Geometry
+    elapsed_s : float
+        Seconds since the run began.
+    exposure_s : Any
+        Counting time as found, of the frame or of each of its points; None where nothing was.
     """
 
     run_uid: str
@@ -45,6 +48,8 @@ class Frame:
     intensity: Any
     axis_value: float
     geometry: "Geometry"
+    elapsed_s: float = math.nan
+    exposure_s: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,53 +61,13 @@ class Geometry:
     wavelength_angstrom: Any = None
 
 
-def pattern_of(frame: Frame) -> Pattern:
-    """Return the pattern of a frame.
-
-    Raises
-    ------
-    PatternError
-        If the frame cannot be one; the text says what was expected, what came and what to do.
-    """
-    intensity, geometry = frame.intensity, frame.geometry
-    if intensity is None:
-        raise PatternError(
-            "the event must hold the detector's pattern, but has no such field;"
-            " check intensity_field and that the detector was read."
-        )
-    if geometry.q_per_angstrom is not None:
-        return Pattern.from_q(np.asarray(geometry.q_per_angstrom), np.asarray(intensity))
-    if geometry.two_theta_deg is None:
-        raise PatternError(
-            "the axis of the pattern must stand in the event or in the descriptor's configuration,"
-            " but is in neither; check two_theta_field or q_field."
-        )
-    return Pattern.from_two_theta(
-        np.asarray(geometry.two_theta_deg),
-        np.asarray(intensity),
-        wavelength_angstrom=_wavelength(geometry.wavelength_angstrom),
-    )
-
-
-def _wavelength(found: Any) -> float:
-    if found is None:
-        raise PatternError(
-            "the wavelength must stand in the agent's configuration, the event or the descriptor's"
-            " configuration, but is in none; set wavelength_angstrom or wavelength_field."
-        )
-    try:
-        return float(np.asarray(found).item())
-    except (TypeError, ValueError) as error:
-        raise PatternError(
-            f"the wavelength must be one number in angstrom, but is {found!r};"
-            " check wavelength_field."
-        ) from error
-
-
 @dataclass(slots=True)
 class _OpenRun:
     """What is known of a run between its start and its stop."""
 
+    start_time: float = math.nan
+    scan: GrowingScan = field(default_factory=GrowingScan)
+    last_event: Mapping[str, Any] = field(default_factory=dict)
     streams: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -124,7 +89,7 @@ class FrameReader:
             If the document does not belong to anything seen before.
         """
         if name == "start":
-            self._open(doc["uid"])
+            self._open(doc["uid"], float(doc.get("time", math.nan)))
         elif name == "descriptor":
             self._describe(doc)
         elif name == "event":
@@ -139,8 +104,8 @@ class FrameReader:
         elif name == "stop":
             self._close(doc["run_start"])
 
-    def _open(self, run_uid: str) -> None:
-        self._runs[run_uid] = _OpenRun()
+    def _open(self, run_uid: str, start_time: float) -> None:
+        self._runs[run_uid] = _OpenRun(start_time)
         while len(self._runs) > MAX_OPEN_RUNS:
             oldest = next(iter(self._runs))
             logger.warning("run %s never stopped and is no longer followed", oldest)
@@ -182,22 +147,63 @@ class FrameReader:
         stream = run.streams.get(descriptor)
         if stream is None:
             return
-        data, settings = event["data"], run.settings[descriptor]
-        wanted = self._configuration
-        intensity = data.get(wanted.intensity_field)
-        yield Frame(
+        if self._configuration.frame == "points":
+            yield from self._grow(run, event)
+        else:
+            intensity = event["data"].get(self._configuration.intensity_field)
+            copied = None if intensity is None else np.array(intensity)
+            yield self._frame_of(run_uid, run, event, copied)
+
+    def _frame_of(
+        self, run_uid: str, run: _OpenRun, event: Mapping[str, Any], intensity: Any
+    ) -> Frame:
+        data, settings = event["data"], run.settings[event["descriptor"]]
+        wanted, seq_num = self._configuration, int(event["seq_num"])
+        return Frame(
             run_uid=run_uid,
-            stream=stream,
-            seq_num=int(event["seq_num"]),
+            stream=run.streams[event["descriptor"]],
+            seq_num=seq_num,
             time=float(event["time"]),
-            intensity=None if intensity is None else np.array(intensity),
-            axis_value=_axis_value(data, wanted.axis_field, int(event["seq_num"])),
+            intensity=intensity,
+            axis_value=_axis_value(data, wanted.axis_field, seq_num),
             geometry=Geometry(
                 _found(wanted.two_theta_field, data, settings),
                 _found(wanted.q_field, data, settings),
                 wanted.wavelength_angstrom or _found(wanted.wavelength_field, data, settings),
             ),
+            elapsed_s=float(event["time"]) - run.start_time,
+            exposure_s=_found(wanted.exposure_field, data, settings),
         )
+
+    def _grow(self, run: _OpenRun, event: Mapping[str, Any]) -> Iterator[Frame]:
+        """Add a point to the pattern of a run, and yield that every so many points."""
+        wanted, data = self._configuration, event["data"]
+        settings, seq_num = run.settings[event["descriptor"]], int(event["seq_num"])
+        run.scan.add(
+            seq_num,
+            _found(wanted.two_theta_field or wanted.q_field, data, settings),
+            data.get(wanted.intensity_field),
+            _found(wanted.exposure_field, data, settings),
+        )
+        run.last_event = event
+        if seq_num % wanted.judge_every == 0:
+            yield self._grown_frame(self._run_of_descriptor[event["descriptor"]], run)
+
+    def grown(self, run_uid: str, stream: str, seq_num: int) -> Frame | None:
+        """Return the growing pattern as it stands after the event of that number; None if not."""
+        run = self._runs.get(run_uid)
+        if run is None or run.scan.last_seq_num != seq_num or stream != self._configuration.stream:
+            return None
+        return self._grown_frame(run_uid, run)
+
+    def _grown_frame(self, run_uid: str, run: _OpenRun) -> Frame:
+        places, counts, exposure_s = run.scan.columns()
+        frame = self._frame_of(run_uid, run, run.last_event, counts)
+        if self._configuration.q_field:
+            geometry = replace(frame.geometry, q_per_angstrom=places)
+        else:
+            geometry = replace(frame.geometry, two_theta_deg=places)
+        return replace(frame, geometry=geometry, exposure_s=exposure_s)
 
 
 def _found(key: str | None, *places: Mapping[str, Any]) -> Any:

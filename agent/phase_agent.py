@@ -67,6 +67,7 @@ class PhaseAgent:
         self._histories: OrderedDict[str, RunHistory] = OrderedDict()
         self._analyses: dict[str, AnalysisRun] = {}
         self._futures: OrderedDict[tuple[str, str, int], Future[Advice]] = OrderedDict()
+        self._judged_at: dict[tuple[str, str, int], float] = {}
         self._sinks: list[DocumentSink] = []
         self._worker = Worker("phasepilot-agent")
         # The newest only: a stream of broken documents must not fill the memory.
@@ -117,8 +118,17 @@ class PhaseAgent:
     # What plans ask for (the Advisor protocol)
 
     def advice(self, run_uid: str, stream: str, seq_num: int) -> "Future[Advice]":
-        """Return the future advice on a frame; one never seen has no advice, and says why."""
-        future = self._futures.get((run_uid, stream, seq_num))
+        """Return the future advice on a frame; one never seen has no advice, and says why.
+
+        A pattern that grows from event to event is judged when it is asked for: ask in the thread
+        that brings the documents, as plans do.
+        """
+        key = (run_uid, stream, seq_num)
+        grown = self._reader.grown(run_uid, stream, seq_num)
+        # After a pause the same number may stand for a pattern that was measured anew.
+        if grown is not None and self._judged_at.get(key) != grown.time:
+            self._enqueue(grown)
+        future = self._futures.get(key)
         if future is None:
             future = Future()
             future.set_result(Advice.none(seq_num, self._why_unseen()))
@@ -141,9 +151,11 @@ class PhaseAgent:
 
     def _enqueue(self, frame: Frame) -> None:
         future: Future[Advice] = Future()
-        self._futures[(frame.run_uid, frame.stream, frame.seq_num)] = future
+        key = (frame.run_uid, frame.stream, frame.seq_num)
+        self._futures[key], self._judged_at[key] = future, frame.time
         while len(self._futures) > _MAX_FUTURES:
-            self._futures.popitem(last=False)
+            forgotten, _ = self._futures.popitem(last=False)
+            self._judged_at.pop(forgotten)
         if self._worker.n_waiting < MAX_WAITING_FRAMES:
             self._worker.submit(lambda: self._answer(frame, future, self.ingest))
         else:

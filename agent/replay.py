@@ -69,8 +69,16 @@ def replay(
     agent = PhaseAgent(configuration or _recorded_configuration(settings))
     published: list[Document] = []
     agent.subscribe(lambda name, doc: published.append((name, doc)))
+    agent_descriptors: set[str] = set()
     for name, doc in documents:
         agent(name, doc)
+        if name == "descriptor" and doc.get("name") == AGENT_STREAM:
+            run_uid = str(doc["run_start"])
+            agent_descriptors.add(doc["uid"])
+        if name == "event" and doc["descriptor"] in agent_descriptors:
+            # A growing pattern is judged when a plan asks: ask where the plan did.
+            frame = int(doc["data"].get(f"{AGENT_STREAM}_frame_seq_num", 0))
+            agent.advice(run_uid, agent.configuration.stream, frame)
     is_done = agent.wait(_TIMEOUT_S)
     report = agent.report()
     recorded = recorded_advice(documents, stream=AGENT_STREAM, prefix=f"{AGENT_STREAM}_")

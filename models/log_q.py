@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.ndimage import median_filter
 
-from phasepilot.models.arrays import BoolArray, FloatArray
+from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.errors import PatternError
 from phasepilot.models.pattern import Pattern
+from phasepilot.models.quantiles import median
+
+# Steps that say what is usual around one.
+_NEARBY_STEPS = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,10 @@ def to_log_q(pattern: Pattern, grid: LogQGrid) -> LogQPattern:
         If the pattern and the grid do not overlap, or share no whole bin.
     """
     measured = pattern.is_measured
-    log_q = np.log(pattern.q_per_angstrom[measured])
-    intensity = pattern.intensity[measured]
+    q, intensity = pattern.q_per_angstrom, pattern.intensity
+    if not measured.all():
+        q, intensity = q[measured], intensity[measured]
+    log_q = np.log(q)
     edges = grid.log_edges
     if log_q[-1] <= edges[0] or log_q[0] >= edges[-1]:
         raise PatternError(
@@ -93,12 +100,13 @@ def to_log_q(pattern: Pattern, grid: LogQGrid) -> LogQPattern:
             f" {np.exp(log_q[-1]):g}; check the wavelength and the unit of the axis."
         )
     steps = np.diff(log_q)
-    cumulative = np.concatenate(([0.0], np.cumsum(steps * (intensity[1:] + intensity[:-1]) / 2)))
-    left = np.clip(np.searchsorted(log_q, edges, side="right") - 1, 0, steps.size - 1)
-    offset = np.clip(edges - log_q[left], 0.0, steps[left])
-    slope = (intensity[left + 1] - intensity[left]) / steps[left]
-    integral = cumulative[left] + offset * (intensity[left] + slope * offset / 2)
-    is_measured = _measured_bins(pattern.q_per_angstrom[measured], log_q, edges)
+    cumulative = np.zeros(log_q.size)
+    np.cumsum(steps * (intensity[1:] + intensity[:-1]) / 2, out=cumulative[1:])
+    left = np.clip(_n_points_up_to_edges(log_q, grid) - 1, 0, steps.size - 1)
+    offset = np.minimum(np.maximum(edges - log_q[left], 0.0), steps[left])
+    half_slope = np.diff(intensity) / (2 * steps)
+    integral = cumulative[left] + offset * (intensity[left] + half_slope[left] * offset)
+    is_measured = _measured_bins(q, log_q, grid)
     if not is_measured.any():
         raise PatternError(
             f"the pattern must cover a bin of the grid, {grid.bin_width:.2g} wide in ln q, but"
@@ -109,13 +117,32 @@ def to_log_q(pattern: Pattern, grid: LogQGrid) -> LogQPattern:
     return LogQPattern(grid, mean, is_measured)
 
 
-def _measured_bins(q: FloatArray, log_q: FloatArray, edges: FloatArray) -> BoolArray:
+def _n_points_up_to_edges(log_q: FloatArray, grid: LogQGrid) -> IntArray:
+    """Return how many points lie at or below each edge, shape (n_bins + 1,).
+
+    Edges are even, so points are counted bin by bin, in a tenth of a search's time. A point that
+    lies on an edge up to rounding may count to either side of it.
+    """
+    next_edge = np.ceil((log_q - grid.log_edges[0]) * (1 / grid.bin_width))
+    place = np.minimum(np.maximum(next_edge, 0), grid.n_bins + 1).astype(np.intp)
+    return np.cumsum(np.bincount(place, minlength=grid.n_bins + 2)[: grid.n_bins + 1])
+
+
+def _measured_bins(q: FloatArray, log_q: FloatArray, grid: LogQGrid) -> BoolArray:
     """Return which bins lie within the measured range and outside its gaps."""
-    is_measured = (edges[:-1] >= log_q[0]) & (edges[1:] <= log_q[-1])
+    edges = grid.log_edges
+    is_measured = np.zeros(grid.n_bins, dtype=bool)
+    first = np.searchsorted(edges, log_q[0])
+    last = np.searchsorted(edges, log_q[-1], side="right") - 1
+    is_measured[first : max(last, first)] = True
     # A gap is a step several times the usual one, in q, where steps are about even: dead pixels
     # and module gaps show up this way.
     steps = np.diff(q)
-    for gap in np.flatnonzero(steps > 5 * np.median(steps)):
+    is_gap = steps > 5 * median(steps)
+    if is_gap.any():
+        # Usual nearby, too: a coarse scan with fine windows in it has no gaps.
+        is_gap &= steps > 5 * median_filter(steps, _NEARBY_STEPS, mode="nearest")
+    for gap in np.flatnonzero(is_gap):
         first, last = np.searchsorted(edges, (log_q[gap], log_q[gap + 1]))
         is_measured[max(first - 1, 0) : last] = False
-    return np.asarray(is_measured)
+    return is_measured

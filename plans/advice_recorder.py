@@ -1,14 +1,15 @@
-"""A readable that puts the advice on record, in a stream of the run that it steers."""
+"""A readable that puts advice and decision on record, in a stream of the run that they steer."""
 
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from phasepilot.models.suggestion import Advice, advice_data_keys
+from phasepilot.plans.decision import Decision, Obedience, decide, decision_data_keys
 
 
 class AdviceRecorder:
-    """Reads the advice on the current frame; `trigger_and_read([recorder], name="agent")`.
+    """Reads the decision on the current frame; `trigger_and_read([recorder], name="agent")`.
 
     What it has read last, `latest`, is what the plan obeys: record and scan cannot disagree, also
     when a pause makes the RunEngine repeat both.
@@ -31,13 +32,15 @@ class AdviceRecorder:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
-        self.source: Callable[[], Advice] = lambda: Advice.none(0, "no frame yet")
-        self.latest: Advice | None = None
+        self.latest = decide(
+            Advice.none(0, "no frame yet"), order=None, obedience=Obedience.OBEY, limit=None
+        )
+        self.source: Callable[[], Decision] = lambda: self.latest
         self._settings = dict(settings)
         self._clock = clock
 
     def read(self) -> dict[str, dict[str, Any]]:
-        """Return the advice as it stands now, one reading a column."""
+        """Return the decision as it stands now, one reading a column."""
         self.latest = self.source()
         now = self._clock()
         return {
@@ -47,7 +50,7 @@ class AdviceRecorder:
 
     def describe(self) -> dict[str, Mapping[str, Any]]:
         """Return the data keys of the columns."""
-        keys = advice_data_keys("phasepilot")
+        keys = advice_data_keys("phasepilot") | decision_data_keys("phasepilot")
         return {f"{self.name}_{column}": key for column, key in keys.items()}
 
     def read_configuration(self) -> dict[str, dict[str, Any]]:

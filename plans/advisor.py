@@ -10,6 +10,7 @@ import bluesky.plan_stubs as bps
 from bluesky.utils import Msg
 
 from phasepilot.models.suggestion import Advice
+from phasepilot.plans.suggestion_check import checked
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ def advice_now(
         future = advisor.advice(run_uid, stream, seq_num)
         if not future.done():
             return Advice.none(seq_num, f"the advisor did not answer within {timeout_s:g} s")
-        return future.result()
+        advice = future.result()
+        checked(advice.suggestion)
+        return advice
     except Exception as error:  # an advisor may fail in any way; the scan goes on without it
         return Advice.none(seq_num, f"the advisor failed ({type(error).__name__}: {error})")

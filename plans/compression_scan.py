@@ -1,69 +1,22 @@
-"""Drive a sample along an axis in steps that an advisor may halve, double and end."""
+"""Drive a sample along an axis, such as pressure or temperature, in steps as advised."""
 
-import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import bluesky.plan_stubs as bps
-import bluesky.preprocessors as bpp
 from bluesky.protocols import Movable, Readable
 from bluesky.utils import Msg
 
-from phasepilot.models.suggestion import Action, Advice
-from phasepilot.plans.advice_recorder import AdviceRecorder
-from phasepilot.plans.advisor import Advisor, advice_now, wait_for_advice
-
-# Part of a step that is not worth a frame of its own.
-_SLIVER = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class ScanLimits:
-    """The limits that no advice can move.
-
-    Attributes
-    ----------
-    start, stop : float
-        Range of the axis; its direction is from `start` to `stop` and never back.
-    nominal_step, min_step, max_step : float
-        Step without advice, and the smallest and largest with it; all above 0.
-    max_points : int
-    """
-
-    start: float
-    stop: float
-    nominal_step: float
-    min_step: float
-    max_step: float
-    max_points: int
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min_step <= self.nominal_step <= self.max_step < math.inf:
-            raise ValueError(
-                f"steps must obey 0 < min_step <= step <= max_step, but are {self.min_step:g},"
-                f" {self.nominal_step:g} and {self.max_step:g}; the direction comes from start and"
-                " stop."
-            )
-        if self.max_points < 1:
-            raise ValueError(f"max_points must be at least 1, but is {self.max_points}.")
-
-    def next_position(self, position: float, advice: Advice | None) -> float | None:
-        """Return where to go next, or None when the scan is over."""
-        if position == self.stop:
-            return None
-        step = self.nominal_step
-        if advice is not None:
-            if advice.action == Action.STOP:
-                return None
-            if math.isfinite(advice.step):
-                step = min(max(advice.step, self.min_step), self.max_step)
-        direction = math.copysign(1.0, self.stop - self.start)
-        # Rounded: sums of 0.1 should read 0.3, and an archived set point should too.
-        target = round(position + direction * step, 9)
-        # Rounded steps add up to just short of the end; a sliver more is not worth a frame.
-        is_last = direction * (self.stop - target) <= _SLIVER * step
-        return self.stop if is_last else target
+from phasepilot.models.suggestion import Action, Suggestion
+from phasepilot.plans.advisor import Advisor
+from phasepilot.plans.axis_guard import AxisGuard, reading_of
+from phasepilot.plans.decision import Decision, Obedience
+from phasepilot.plans.dwell import devices_to_read
+from phasepilot.plans.override import Override
+from phasepilot.plans.scan_limits import Progress, ReturnLimits, ScanLimits
+from phasepilot.plans.steered_run import dimensions_of, names_of, set_budgets, staged_run
+from phasepilot.plans.steering import Steering
 
 
 def compression_scan(
@@ -77,20 +30,26 @@ def compression_scan(
     min_step: float | None = None,
     max_step: float | None = None,
     max_points: int = 1000,
+    returns: ReturnLimits | None = None,
+    guard: AxisGuard | None = None,
+    override: Override | None = None,
+    obedience: Obedience = Obedience.OBEY,
     advice_timeout_s: float = 2.0,
     md: Mapping[str, Any] | None = None,
 ) -> Generator[Msg, Any, str]:
     """Step `axis` from `start` to `stop`, reading `detectors`; obey the advisor within limits.
 
     Without an advisor, or with one that is late, silent or failing, this is the plain scan in
-    equal steps. With one, what it saw and decided is recorded in the stream ``agent`` of the run.
+    equal steps. With one, what it saw and what was done is recorded in the stream ``agent`` of
+    the run. Advice is a step, or the next place as a region of no width.
 
     Parameters
     ----------
     detectors : list of Readable
         Read at each point together with the axis, in the stream ``primary``.
     axis : Movable
-        What drives the sample, such as the pressure of a diamond anvil cell; read if readable.
+        What drives the sample, such as the pressure of a diamond anvil cell or the temperature of
+        a furnace; read if readable.
     step : float
         Step without advice, in units of the axis.
     advisor : Advisor, optional
@@ -99,8 +58,13 @@ def compression_scan(
         Limits of advised steps; an eighth of `step`, and `step`, if not given.
     max_points : int
         The scan ends after this many points whatever the advice.
-    advice_timeout_s : float
-        How long to wait for advice at each point.
+    returns : ReturnLimits, optional
+        How far and how often advice may take the axis back, to bisect a transition that has no
+        hysteresis. Without it the scan goes one way.
+    guard : AxisGuard, optional
+        Highest value and rate of the axis.
+    override, obedience, advice_timeout_s
+        See `phasepilot.plans.steering.Steering`.
     md : mapping, optional
 
     Yields
@@ -119,99 +83,61 @@ def compression_scan(
         step / 8 if min_step is None else min_step,
         step if max_step is None else max_step,
         max_points,
+        returns,
     )
-    devices = [*detectors, axis] if isinstance(axis, Readable) else list(detectors)
+    guard = guard or AxisGuard()
+    guard.check_range(start, stop)
+    steering = Steering(advisor, override=override, obedience=obedience, timeout_s=advice_timeout_s)
+    devices = devices_to_read(detectors, axis)
     metadata = {
         "plan_name": "compression_scan",
-        "detectors": [detector.name for detector in detectors],
-        "motors": [axis.name] if isinstance(axis, Readable) else [],
-        "plan_args": {
-            "start": start,
-            "stop": stop,
-            "step": step,
-            "min_step": limits.min_step,
-            "max_step": limits.max_step,
-            "max_points": max_points,
-            "advice_timeout_s": advice_timeout_s,
-        },
-        "is_steered": advisor is not None,
-        "hints": {"dimensions": _dimensions(axis)},
+        "detectors": names_of(detectors),
+        "motors": names_of([axis]) if isinstance(axis, Readable) else [],
+        "plan_args": _plan_args(limits, guard),
+        "hints": {"dimensions": dimensions_of(axis)},
+        **steering.metadata(),
         **(md or {}),
     }
-
-    @bpp.stage_decorator(devices)
-    def staged() -> Generator[Msg, Any, str]:
-        opened: str = yield from bps.open_run(metadata)
-        points = (
-            _plain_points(devices, axis, limits)
-            if advisor is None
-            else _advised_points(devices, axis, limits, advisor, opened, advice_timeout_s)
-        )
-        yield from bpp.contingency_wrapper(
-            points, except_plan=_close_failed, else_plan=bps.close_run
-        )
-        return opened
-
-    run_uid: str = yield from staged()
+    points = partial(_points, devices, axis, limits, guard, steering)
+    run_uid: str = yield from staged_run(devices, metadata, points)
     return run_uid
 
 
-def _plain_points(
-    devices: Sequence[Readable[Any]], axis: Movable[Any], limits: ScanLimits
-) -> Generator[Msg, Any, None]:
-    position = limits.start
-    for _ in range(limits.max_points):
-        yield from bps.checkpoint()
-        yield from bps.mv(axis, position)
-        yield from bps.trigger_and_read(devices)
-        target = limits.next_position(position, None)
-        if target is None:
-            return
-        position = target
-
-
-def _advised_points(
+def _points(
     devices: Sequence[Readable[Any]],
     axis: Movable[Any],
     limits: ScanLimits,
-    advisor: Advisor,
+    guard: AxisGuard,
+    steering: Steering,
     run_uid: str,
-    timeout_s: float,
-) -> Generator[Msg, Any, None]:
-    recorder = AdviceRecorder(_settings(advisor))
-    position = limits.start
-    yield from bps.checkpoint()
-    for seq_num in range(1, limits.max_points + 1):
-        recorder.source = _asking(advisor, run_uid, seq_num, timeout_s)
-        yield from bps.mv(axis, position)
-        yield from bps.trigger_and_read(devices)
-        yield from wait_for_advice(advisor, run_uid, "primary", seq_num, timeout_s=timeout_s)
-        yield from bps.trigger_and_read([recorder], name="agent")
-        # Decided only after the checkpoint: until then a pause makes the RunEngine take this
-        # frame and its advice again, and the plan must obey what stands in the record.
-        yield from bps.checkpoint()
-        target = limits.next_position(position, recorder.latest)
-        if target is None:
-            return
-        position = target
+) -> Generator[Msg, Any, Decision]:
+    progress = Progress(limits.start, limits.start)
+    while True:
+        yield from guard.move(axis, progress.position)
+        readings = yield from bps.trigger_and_read(devices)
+        limit = partial(_limited, limits, guard, progress, reading_of(axis, readings))
+        decision = yield from steering.decide(run_uid, progress.n_points, limit=limit)
+        if decision.suggestion.action is Action.STOP:
+            return decision
+        progress = limits.moved(progress, decision.suggestion.region_stop)
 
 
-def _asking(advisor: Advisor, run_uid: str, seq_num: int, timeout_s: float) -> Any:
-    return lambda: advice_now(advisor, run_uid, "primary", seq_num, timeout_s=timeout_s)
+def _limited(
+    limits: ScanLimits, guard: AxisGuard, progress: Progress, reading: float, asked: Suggestion
+) -> Suggestion:
+    return guard.limited(limits.limited(asked, progress), reading)
 
 
-def _settings(advisor: Advisor) -> Mapping[str, str | float | int]:
-    try:
-        return advisor.settings()
-    except Exception as error:  # the record then says so; the scan is not the place to fail
-        return {"agent_problem": f"settings could not be read ({type(error).__name__}: {error})"}
-
-
-def _close_failed(error: Exception) -> Generator[Msg, Any, None]:
-    # As bluesky's run_wrapper does: the run says why it ended.
-    yield from bps.close_run(exit_status=getattr(error, "exit_status", "fail"), reason=str(error))
-
-
-def _dimensions(axis: Movable[Any]) -> list[Any]:
-    fields = getattr(axis, "hints", {}).get("fields", [])
-    return [(fields, "primary")] if fields else []
+def _plan_args(limits: ScanLimits, guard: AxisGuard) -> dict[str, Any]:
+    returns = limits.returns
+    return {
+        "start": limits.start,
+        "stop": limits.stop,
+        "step": limits.nominal_step,
+        "min_step": limits.min_step,
+        "max_step": limits.max_step,
+        "max_points": limits.max_points,
+        "max_return_distance": returns.max_distance if returns else 0.0,
+        "max_returns": returns.max_returns if returns else 0,
+        **set_budgets(max_value=guard.max_value, max_rate_per_s=guard.max_rate_per_s),
+    }

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from phasepilot.agent.configuration import AgentConfiguration
-from phasepilot.agent.frames import Frame, FrameReader, pattern_of
+from phasepilot.agent.frame_pattern import pattern_of
+from phasepilot.agent.frames import Frame, FrameReader
 from phasepilot.agent.report.run_record import FrameRecord
 from phasepilot.models.errors import PatternError
 from phasepilot.models.suggestion import Advice

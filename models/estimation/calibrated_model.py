@@ -39,6 +39,7 @@ from phasepilot.models.preprocessing.preparation import (
     PreparedPattern,
     network_input,
     prepare_pattern,
+    prepare_patterns,
 )
 from phasepilot.models.uncertainty.entropy import split_entropy
 from phasepilot.models.uncertainty.frame_quality import assess_frame
@@ -158,9 +159,7 @@ class CalibratedModel:
         PatternError
             As `predict`, if any of them does.
         """
-        return self._estimates(
-            [prepare_pattern(pattern, self.card.preprocessing) for pattern in patterns]
-        )
+        return self._estimates(prepare_patterns(patterns, self.card.preprocessing))
 
     def outputs(self, prepared: PreparedPattern) -> tuple[FloatArray, FloatArray]:
         """Return logits (230,), cubic lattices checked, and embedding (n_features,)."""

@@ -13,12 +13,15 @@ cubic crystals as others, lattices stretched by -20 to 25 %, a quarter of the ot
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from math import log, log1p, pi
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
-from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from phasepilot.models.arrays import Array, BoolArray, Float32Array, FloatArray, IntArray
+from phasepilot.models.estimation.pattern_lines import PatternLines, find_lines
 from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 
@@ -29,23 +32,20 @@ _FIRST_CUBIC = 194
 _LEAST_PROBABLE = 0.02
 # Two lines fit some cubic lattice whatever they are.
 MIN_LINES = 3
-MAX_LINES = 20
 # Rows of `CubicIndexing.features`; printed by benchmarks/cubic_indexing.py.
 INTERCEPT = 1.97
 COEFFICIENTS = (1.37, 0.58, -2.89, -1.67, -2.31)
 
-# A line's height: against the highest, and against the scatter of bins around it.
-_MIN_HEIGHT, _MIN_NOISE_HEIGHTS = 0.006, 6.0
-# K-alpha2 of Cr to Cu lies this much above K-alpha1 in ln q, at about half its height.
-_ALPHA_2_FROM, _ALPHA_2_TO, _ALPHA_2_HEIGHT = 0.0014, 0.0031, 0.75
-# How well a line's position is known, in bins and in parts of its width.
-_BIN_ERROR, _WIDTH_ERROR = 0.35, 0.10
 # What an uncorrected zero shift or sample displacement does to q: 0.03 degree with Cu K-alpha.
 _ZERO_ERROR_PER_ANGSTROM = 0.002
 _MAX_ZERO_PER_ANGSTROM = 0.008
 # Share of lines that belong to something else.
 _STRAY = 0.05
 _N_REFINED = 8
+_CENTRINGS = "PIFD"
+_DOUBLE = np.dtype(np.float64)
+# The largest N of lines, and of those that edges are proposed with.
+_MAX_NUMBER, _MAX_PROPOSED = 700, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,11 @@ class CubicIndexing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lines:
-    """Lines by rising q, their height, and how well ln q is known, each of shape (n_lines,)."""
+class _Lattices:
+    """Edges as ln (2 pi / a), and the place in `_CENTRINGS` of each one's centring, rising."""
 
-    q_per_angstrom: FloatArray
-    height: FloatArray
-    log_q_error: FloatArray
+    log_scale: FloatArray
+    centring: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +146,14 @@ def log_odds(indexing: CubicIndexing) -> float:
 
 def index_as_cubic(prepared: PreparedPattern) -> CubicIndexing:
     """Return the cubic lattice that best explains the lines of a pattern, and how well it does."""
-    lines = _find_lines(prepared)
+    lines = find_lines(prepared)
     n_lines = lines.q_per_angstrom.size
     if n_lines < MIN_LINES:
         return _nothing(n_lines)
-    fits = [
-        _best_fit(lines, proposals, centring)
-        for centring in "PIFD"
-        if (proposals := _proposals(lines, centring)).size
-    ]
-    if not fits:
+    lattices = _proposals(lines)
+    if not lattices.log_scale.size:
         return _nothing(n_lines)
-    return _indexing(lines, max(fits, key=lambda fit: fit.evidence))
+    return _indexing(lines, _best_fit(lines, lattices))
 
 
 def _nothing(n_lines: int) -> CubicIndexing:
@@ -166,64 +161,9 @@ def _nothing(n_lines: int) -> CubicIndexing:
     return CubicIndexing(float("nan"), "", 0.0, 0.0, 0.0, n_lines, 0, 0)
 
 
-def _find_lines(prepared: PreparedPattern) -> _Lines:
-    """Return the lines that stand out, at most `MAX_LINES` of lowest q."""
-    from scipy.signal import find_peaks, peak_widths
-
-    signal = prepared.signal
-    floor = np.maximum(_MIN_HEIGHT * signal.max(), _MIN_NOISE_HEIGHTS * _noise(prepared))
-    # A line on the edge of the measured range has no position.
-    inside = prepared.is_measured[:-2] & prepared.is_measured[1:-1] & prepared.is_measured[2:]
-    bins, found = find_peaks(signal, height=floor, prominence=1e-12)
-    keep = inside[bins - 1] & (found["prominences"] > np.maximum(floor[bins], 0.1 * signal[bins]))
-    bins = bins[keep]
-    below, top, above = signal[bins - 1], signal[bins], signal[bins + 1]
-    # The vertex of a parabola through ln height is exact for a Gaussian line.
-    logs = [np.log(np.maximum(part, 0.01 * top)) for part in (below, top, above)]
-    curvature = np.minimum(logs[0] - 2 * logs[1] + logs[2], -1e-9)
-    places = bins + np.clip((logs[0] - logs[2]) / (2 * curvature), -0.5, 0.5)
-    widths = peak_widths(signal, bins, rel_height=0.5)[0] if bins.size else np.zeros(0)
-    step = prepared.grid.bin_width
-    log_q = prepared.grid.log_edges[0] + (places + 0.5) * step
-    error = step * np.hypot(_BIN_ERROR, _WIDTH_ERROR * widths)
-    chosen = ~_is_alpha_2(log_q, top)
-    chosen[np.flatnonzero(chosen)[MAX_LINES:]] = False
-    return _Lines(np.exp(log_q[chosen]), top[chosen], error[chosen])
-
-
-def _noise(prepared: PreparedPattern) -> FloatArray:
-    """Return the standard deviation of each bin, as counting noise."""
-    grid, measured = prepared.grid, prepared.is_measured
-    if prepared.source is None:
-        counts, bins_per_point = prepared.intensity[measured], np.ones(measured.size)
-    else:
-        # Bins between two points are interpolated and scatter less than they err: go by points.
-        source = prepared.source
-        counts, log_q = source.intensity[source.is_measured], np.log(source.q_per_angstrom)
-        centres = np.log(grid.q_per_angstrom)
-        steps = np.interp(centres, (log_q[1:] + log_q[:-1]) / 2, np.diff(log_q))
-        bins_per_point = np.minimum(steps / grid.bin_width, 1.0)
-    if counts.size < 3:
-        return np.full(measured.size, np.inf)
-    mean = np.convolve(np.maximum(counts, 0.0), np.full(9, 1 / 9), mode="same")[1:-1]
-    second = np.abs(np.diff(counts, 2)) / np.sqrt(np.maximum(mean, 1e-9 * counts.max() + 1e-30))
-    # 1.150: upper quartile of |x| of a unit normal; sqrt 6: scatter of second differences. Of
-    # sparse counts the median is 0.
-    per_root_count = float(np.quantile(second, 0.75)) / (1.150 * 6**0.5)
-    level = np.maximum(prepared.intensity, float(np.median(counts)))
-    return np.asarray(per_root_count * np.sqrt(np.maximum(level, 0.0) * bins_per_point))
-
-
-def _is_alpha_2(log_q: FloatArray, height: FloatArray) -> BoolArray:
-    """Say which lines look like the K-alpha2 shadow of a higher line just below them."""
-    distance = log_q[:, None] - log_q
-    is_near = (distance > _ALPHA_2_FROM) & (distance < _ALPHA_2_TO)
-    return np.asarray((is_near & (height[:, None] < _ALPHA_2_HEIGHT * height)).any(axis=1))
-
-
 @cache
 def _allowed(centring: str) -> IntArray:
-    """Return h^2 + k^2 + l^2 of all lines up to N = 700, rising."""
+    """Return h^2 + k^2 + l^2 of all lines up to `_MAX_NUMBER`, rising."""
     h, k, l = np.meshgrid(*[np.arange(27)] * 3, indexing="ij")  # noqa: E741
     total = h + k + l
     is_unmixed = (h % 2 == k % 2) & (k % 2 == l % 2)
@@ -234,70 +174,150 @@ def _allowed(centring: str) -> IntArray:
         "D": is_unmixed & ((total % 2 == 1) | (total % 4 == 0)),
     }[centring]
     numbers = np.unique((h**2 + k**2 + l**2)[allowed])
-    return np.asarray(numbers[(numbers > 0) & (numbers <= 700)])
+    return np.asarray(numbers[(numbers > 0) & (numbers <= _MAX_NUMBER)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """Lines of all four centrings, one behind the other, and which is nearest to what.
+
+    Attributes
+    ----------
+    number : ndarray of int, shape (n_allowed,)
+        N, rising within each centring.
+    root, log_root : ndarray, shape (n_allowed,)
+        Of N.
+    gap : ndarray, shape (n_allowed,)
+        Half the distance in ln q between the neighbours of each line.
+    upper : ndarray, shape (n_allowed,)
+        Below this N, whole or not, the line is nearer in ln q than the next; infinite for the last.
+    nearest : ndarray of int, shape (n_centrings, _MAX_NUMBER + 2)
+        The line nearest to each whole N. From there to the next whole number it can change once.
+    proposed_log_root : ndarray, shape (n_proposed,)
+        Half the ln of those small N that edges are proposed with, and
+    proposed_centring : ndarray of int, shape (n_proposed,)
+        the place in `_CENTRINGS` of the centring that has it.
+    """
+
+    number: IntArray
+    root: FloatArray
+    log_root: FloatArray
+    gap: FloatArray
+    upper: FloatArray
+    nearest: IntArray
+    proposed_log_root: FloatArray
+    proposed_centring: IntArray
 
 
 @cache
-def _gaps(centring: str) -> FloatArray:
-    """Return half the distance in ln q between the neighbours of each allowed line."""
-    log_root = np.log(_allowed(centring)) / 2
-    steps = np.diff(log_root)
-    # Nothing lies below the first line: as far as the next one above.
-    steps = np.concatenate((steps[:1], steps, steps[-1:]))
-    return np.asarray((steps[1:] + steps[:-1]) / 2)
+def _all_allowed(precision: np.dtype[Any] = _DOUBLE) -> _Allowed:
+    numbers = [_allowed(centring) for centring in _CENTRINGS]
+    gaps, uppers, nearest = [], [], []
+    start = 0
+    for some in numbers:
+        steps = np.diff(np.log(some) / 2)
+        # Nothing lies below the first line: as far as the next one above.
+        steps = np.concatenate((steps[:1], steps, steps[-1:]))
+        gaps.append((steps[1:] + steps[:-1]) / 2)
+        uppers.append(np.append(np.sqrt(some[1:] * some[:-1]), np.inf))
+        nearest.append(start + np.searchsorted(uppers[-1], np.arange(_MAX_NUMBER + 2)))
+        start += some.size
+    number = np.concatenate(numbers)
+    small = [some[some <= _MAX_PROPOSED] for some in numbers]
+    return _Allowed(
+        number=number,
+        root=np.sqrt(number),
+        log_root=(np.log(number) / 2).astype(precision),
+        gap=np.concatenate(gaps).astype(precision),
+        upper=np.concatenate(uppers).astype(precision),
+        nearest=np.array(nearest),
+        proposed_log_root=np.log(np.concatenate(small)) / 2,
+        proposed_centring=np.repeat(np.arange(len(small)), [one.size for one in small]),
+    )
 
 
-def _proposals(lines: _Lines, centring: str) -> FloatArray:
-    """Return ln (2 pi / a) of edges that put one of some lines on an allowed q."""
+def _proposals(lines: PatternLines) -> _Lattices:
+    """Return lattices whose edges put one of some lines on an allowed q, centring by centring."""
     strongest = np.argsort(-lines.height, kind="stable")[:3]
     some = np.unique(np.concatenate((np.arange(min(4, lines.height.size)), strongest)))
-    numbers = _allowed(centring)
-    roots = np.log(numbers[numbers <= 40]) / 2
-    proposals = (np.log(lines.q_per_angstrom[some])[:, None] - roots).ravel()
-    edge = 2 * pi / np.exp(proposals)
-    return np.asarray(proposals[(edge >= A_MIN_ANGSTROM) & (edge <= A_MAX_ANGSTROM)])
+    allowed = _all_allowed()
+    log_q = np.log(lines.q_per_angstrom[some])
+    log_scale = (log_q - allowed.proposed_log_root[:, None]).ravel()
+    centring = np.repeat(allowed.proposed_centring, some.size)
+    edge = 2 * pi / np.exp(log_scale)
+    is_possible = (edge >= A_MIN_ANGSTROM) & (edge <= A_MAX_ANGSTROM)
+    return _Lattices(log_scale[is_possible], centring[is_possible])
 
 
-def _best_fit(lines: _Lines, proposals: FloatArray, centring: str) -> _Fit:
-    """Return the best lattice of that centring, with a small zero shift."""
+def _best_fit(lines: PatternLines, proposed: _Lattices) -> _Fit:
+    """Return the best lattice of all centrings, with a small zero shift."""
     q, error = lines.q_per_angstrom, lines.log_q_error
     loose = np.hypot(error, _ZERO_ERROR_PER_ANGSTROM / q)
-    nearest, miss, evidence = _compared(lines, np.log(q) - proposals[:, None], loose, centring)
-    best = np.argsort(-evidence, kind="stable")[:_N_REFINED]
-    is_used = np.abs(miss[best]) < 3 * loose
-    scale, zero = _straight_lines(np.sqrt(_allowed(centring)[nearest[best]]), lines, is_used)
+    # Single precision is enough to choose, among hundreds, in half the time.
+    rough_log_ratio = (np.log(q) - proposed.log_scale[:, None]).astype(np.float32)
+    evidence = _compared(lines, rough_log_ratio, loose, proposed.centring)[2]
+    best = _best_of_each(proposed.centring, evidence)
+    log_ratio = np.log(q) - proposed.log_scale[best, None]
+    nearest, miss, _ = _compared(lines, log_ratio, loose, proposed.centring[best])
+    is_used = np.abs(miss) < 3 * loose
+    scale, zero = _straight_lines(_all_allowed().root[nearest], lines, is_used)
     log_ratio = np.log(np.maximum(q - zero[:, None], 1e-3) / scale[:, None])
+    centring = proposed.centring[best]
     nearest, miss, evidence = _compared(lines, log_ratio, error, centring)
     k = int(evidence.argmax())
-    number = _allowed(centring)[nearest[k]]
-    return _Fit(centring, 2 * pi / float(scale[k]), float(evidence[k]), number, miss[k])
+    number = _all_allowed().number[nearest[k]]
+    name = _CENTRINGS[int(centring[k])]
+    return _Fit(name, 2 * pi / float(scale[k]), float(evidence[k]), number, miss[k])
+
+
+def _best_of_each(centring: IntArray, evidence: FloatArray) -> IntArray:
+    """Return the `_N_REFINED` lattices of each centring that explain most."""
+    starts = np.searchsorted(centring, np.arange(len(_CENTRINGS) + 1)).tolist()
+    return np.concatenate(
+        [
+            start + np.argsort(-evidence[start:stop], kind="stable")[:_N_REFINED]
+            for start, stop in pairwise(starts)
+        ]
+    )
 
 
 def _compared(
-    lines: _Lines, log_ratio: FloatArray, error: FloatArray, centring: str
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Return what edges make of the lines, from ln (q a / 2 pi), shape (n_edges, n_lines).
+    lines: PatternLines, log_ratio: Array, error: FloatArray, centring: IntArray
+) -> tuple[IntArray, Array, Array]:
+    """Return what lattices make of the lines, from ln (q a / 2 pi), shape (n_lattices, n_lines).
+
+    All is computed in the precision that these come in.
 
     Returns
     -------
-    ndarray of int, shape (n_edges, n_lines)
-        Position in `_allowed` of the nearest line.
-    ndarray, shape (n_edges, n_lines)
+    ndarray of int, shape (n_lattices, n_lines)
+        Position in `_Allowed.number` of the nearest line.
+    ndarray, shape (n_lattices, n_lines)
         How far off it is in ln q.
-    ndarray, shape (n_edges,)
+    ndarray, shape (n_lattices,)
         The evidence: ln (probability by the lattice : by chance).
     """
-    log_root = np.log(_allowed(centring)) / 2
-    nearest = np.searchsorted((log_root[1:] + log_root[:-1]) / 2, log_ratio)
-    miss = log_ratio - log_root[nearest]
-    density = np.exp(-0.5 * (miss / error) ** 2) / (error * (2 * pi) ** 0.5)
-    weight = (lines.height / lines.height.max()) ** 0.25
-    ratio = np.log(_STRAY + (1 - _STRAY) * _gaps(centring)[nearest] * density)
-    return nearest, miss, ratio @ weight
+    precision = log_ratio.dtype
+    allowed = _all_allowed(precision)
+    number = np.exp(2 * log_ratio)
+    whole = np.minimum(number, _MAX_NUMBER + 1).astype(np.intp)
+    whole += centring[:, None] * allowed.nearest.shape[1]
+    nearest = allowed.nearest.take(whole)
+    nearest += number > allowed.upper.take(nearest)
+    miss = log_ratio - allowed.log_root.take(nearest)
+    density = miss * (1 / error).astype(precision)
+    density *= density
+    density *= -0.5
+    np.exp(density, out=density)
+    density *= allowed.gap.take(nearest)
+    density *= ((1 - _STRAY) / (error * (2 * pi) ** 0.5)).astype(precision)
+    density += _STRAY
+    weight = ((lines.height / lines.height.max()) ** 0.25).astype(precision)
+    return nearest, miss, np.log(density, out=density) @ weight
 
 
 def _straight_lines(
-    root: FloatArray, lines: _Lines, is_used: BoolArray
+    root: FloatArray, lines: PatternLines, is_used: BoolArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return slopes 2 pi / a and zero shifts in q of several edges, from lines in use.
 
@@ -313,7 +333,7 @@ def _straight_lines(
     return (rq - zero * r1) / rr, zero
 
 
-def _indexing(lines: _Lines, fit: _Fit) -> CubicIndexing:
+def _indexing(lines: PatternLines, fit: _Fit) -> CubicIndexing:
     """Return the figures of a lattice."""
     is_indexed = np.abs(fit.miss) < 3 * lines.log_q_error
     numbers, miss = fit.number[is_indexed], fit.miss[is_indexed]

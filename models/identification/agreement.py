@@ -49,25 +49,67 @@ def agreement(pattern: RootPattern, drawn: FloatArray) -> Agreement:
     ----------
     drawn : ndarray, shape (n_phases, n_bins)
     """
-    measured = np.where(pattern.is_measured, drawn, 0.0)
+    return agreement_with(sought(pattern), drawn)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a pattern has that any number of mixtures are compared with.
+
+    Attributes
+    ----------
+    pattern : RootPattern
+    roots : ndarray, shape (n_bins,)
+        Of its signal.
+    total : float
+        Their sum of squares.
+    around : ndarray, shape (n_bins,)
+        Mean signal around each bin.
+    """
+
+    pattern: RootPattern
+    roots: FloatArray
+    total: float
+    around: FloatArray
+
+
+def sought(pattern: RootPattern) -> Sought:
+    """Return what `agreement_with` needs of a pattern."""
+    roots = pattern.rooted(pattern.signal)
+    return Sought(pattern, roots, float(roots @ roots), _around(pattern, pattern.signal))
+
+
+def agreement_with(of: Sought, drawn: FloatArray) -> Agreement:
+    """Return what `agreement` does, of a pattern that many mixtures are compared with."""
+    pattern = of.pattern
+    measured = drawn if pattern.is_measured.all() else np.where(pattern.is_measured, drawn, 0.0)
     scales = _scales(pattern, measured)
-    calculated = scales @ measured
-    free = calculated * strength_ratio(pattern, calculated, LARGEST_RATIO)
-    roots, root_free = pattern.rooted(pattern.signal), pattern.rooted(free)
-    total = float(roots @ roots)
-    if total == 0.0:
+    if of.total == 0.0:
         return Agreement(scales, 0.0, 1.0)
-    unexplained = float(((roots - root_free) ** 2).sum()) / total
-    strength = float(((root_free - pattern.rooted(calculated)) ** 2).sum()) / total
+    calculated = scales @ measured
+    free = calculated * strength_ratio_to(of, calculated, LARGEST_RATIO)
+    root_free = pattern.rooted(free)
+    missing, change = of.roots - root_free, root_free - pattern.rooted(calculated)
+    unexplained = float(missing @ missing) / of.total
+    strength = float(change @ change) / of.total
     return Agreement(scales, 1 - unexplained - _STRENGTH_WEIGHT * strength, unexplained)
 
 
 def strength_ratio(pattern: RootPattern, calculated: FloatArray, largest: float) -> FloatArray:
     """Return measured over calculated intensity around each bin, within 1/largest to largest."""
+    return strength_ratio_to(sought(pattern), calculated, largest)
+
+
+def strength_ratio_to(of: Sought, calculated: FloatArray, largest: float) -> FloatArray:
+    """Return what `strength_ratio` does, of a pattern that is asked for many times."""
+    ratio = of.around / _around(of.pattern, calculated)
+    return np.minimum(np.maximum(ratio, 1 / largest), largest)
+
+
+def _around(pattern: RootPattern, intensity: FloatArray) -> FloatArray:
+    """Return the mean intensity around each bin, nowhere 0."""
     n_bins = 2 * round(_NEIGHBOURHOOD_LOG_Q / pattern.grid.bin_width / 2) + 1
-    around = uniform_filter1d(np.stack([pattern.signal, calculated]), n_bins, axis=1)
-    around = np.maximum(around, 1e-9)
-    return np.asarray(np.clip(around[0] / around[1], 1 / largest, largest))
+    return np.asarray(np.maximum(uniform_filter1d(intensity, n_bins), 1e-9))
 
 
 def _scales(pattern: RootPattern, drawn: FloatArray) -> FloatArray:
@@ -79,8 +121,14 @@ def _scales(pattern: RootPattern, drawn: FloatArray) -> FloatArray:
     signal = pattern.signal
     sizes = drawn.sum(axis=1)
     scales = np.where(sizes > 0, signal.sum() / np.maximum(sizes, 1e-300) / len(sizes), 0.0)
+    signal_roots = np.sqrt(signal + pattern.softening)
     for _ in range(_N_REWEIGHTINGS):
-        roots = np.sqrt(signal + pattern.softening) + np.sqrt(scales @ drawn + pattern.softening)
-        roots = np.maximum(roots, _SMALLEST_ROOT)
-        scales, _ = nnls((drawn / roots).T, signal / roots)
+        roots = signal_roots + np.sqrt(scales @ drawn + pattern.softening)
+        roots = np.maximum(roots, _SMALLEST_ROOT, out=roots)
+        weighted, target = drawn / roots, signal / roots
+        if len(drawn) == 1:
+            square = float(weighted[0] @ weighted[0])
+            scales = np.array([float(weighted[0] @ target) / square if square > 0 else 0.0])
+            continue
+        scales, _ = nnls(weighted.T, target)
     return np.asarray(scales)

@@ -7,15 +7,15 @@ the sum is highest, with narrower and narrower lines.
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.identification.blurring import blurred_before_zeros
 from phasepilot.models.identification.lattice_modes import N_MODES
 from phasepilot.models.identification.phase_library import PhaseLibrary
 from phasepilot.models.identification.root_pattern import RootPattern
+from phasepilot.models.identification.slope_products import curvatures, slope_products
 from phasepilot.models.log_q import LogQGrid
 
 # Strongest lines that decide where a lattice lies.
@@ -159,14 +159,15 @@ def align(pattern: RootPattern, lines: LinesInRange, freedom: LatticeFreedom) ->
     if norm == 0.0:
         return Alignment(np.zeros(0, dtype=np.int64), np.zeros((0, N_MODES + 1)), np.zeros(0))
     roots = roots / norm
-    fields = [_LineScores.of(roots, fwhm / pattern.grid.bin_width) for fwhm, _ in _LEVELS]
+    fields = _line_scores(roots, pattern.grid)
     rows, strains = _first_guesses(lines, fields[0], pattern.grid, freedom)
     chosen = lines.of(rows)
     parameters = np.zeros((rows.size, N_MODES + 1))
     parameters[:, 0] = strains
+    products = slope_products(chosen.slopes)
     for field, (_, n_steps) in zip(fields, _LEVELS, strict=True):
         for _ in range(n_steps):
-            parameters = _climbed(parameters, chosen, field, freedom)
+            parameters = _climbed(parameters, chosen, products, field, freedom)
     score = fields[-1].summed(chosen.moved(parameters), chosen.weight) - freedom.cost(parameters)
     best_first = np.argsort(-score, kind="stable")
     # Two guesses of one phase: the better one stays.
@@ -186,7 +187,9 @@ def _first_guesses(
     strains = shifts * grid.bin_width
     padded = np.pad(field.score, step * n_steps)
     bins = _nearest(lines.place, field.score.size) + step * n_steps
-    score = np.stack([(lines.weight * padded[bins - shift]).sum(axis=1) for shift in shifts])
+    score = np.stack(
+        [np.einsum("pl,pl->p", lines.weight, padded.take(bins - shift)) for shift in shifts]
+    )
     is_possible = score.max(axis=0) > 0
     score -= freedom.penalty * ((strains / freedom.isotropic) ** 2)[:, None]
     best = score.argmax(axis=0)
@@ -217,22 +220,27 @@ class _LineScores:
     pull: FloatArray
     variance: float
 
-    @classmethod
-    def of(cls, roots: FloatArray, fwhm_bins: float) -> Self:
-        # The root of a Gaussian is a Gaussian sqrt(2) as wide, with the integral
-        # sqrt(2 sigma sqrt(2 pi)).
-        sigma = fwhm_bins / 2.3548
-        size = np.sqrt(2 * sigma * np.sqrt(2 * np.pi))
-        score = gaussian_filter1d(roots, np.sqrt(2) * sigma, mode="constant", truncate=3.0) * size
+    def summed(self, places: FloatArray, weight: FloatArray) -> FloatArray:
+        """Return the score of each phase."""
+        return np.asarray((weight * self.score[_nearest(places, self.score.size)]).sum(axis=1))
+
+
+def _line_scores(roots: FloatArray, grid: LogQGrid) -> list[_LineScores]:
+    """Return what lines of the widths of `_LEVELS` score."""
+    sigmas = [fwhm / grid.bin_width / 2.3548 for fwhm, _ in _LEVELS]
+    # The root of a Gaussian is a Gaussian sqrt(2) as wide, with the integral
+    # sqrt(2 sigma sqrt(2 pi)).
+    wider = tuple(float(np.sqrt(2) * sigma) for sigma in sigmas)
+    scores = blurred_before_zeros(roots, wider, truncate=3.0)
+    fields = []
+    for blurred, sigma in zip(scores, sigmas, strict=True):
+        score = blurred * np.sqrt(2 * sigma * np.sqrt(2 * np.pi))
         floor = 1e-6 * float(score.max())
         variance = 2 * sigma**2
         reach = 2 * np.sqrt(variance)
         pull = np.clip(variance * np.gradient(score) / np.maximum(score, floor), -reach, reach)
-        return cls(score, pull, variance)
-
-    def summed(self, places: FloatArray, weight: FloatArray) -> FloatArray:
-        """Return the score of each phase."""
-        return np.asarray((weight * self.score[_nearest(places, self.score.size)]).sum(axis=1))
+        fields.append(_LineScores(score, pull, variance))
+    return fields
 
 
 def _nearest(places: FloatArray, n_bins: int) -> IntArray:
@@ -240,7 +248,11 @@ def _nearest(places: FloatArray, n_bins: int) -> IntArray:
 
 
 def _climbed(
-    parameters: FloatArray, lines: LinesInRange, field: _LineScores, freedom: LatticeFreedom
+    parameters: FloatArray,
+    lines: LinesInRange,
+    products: FloatArray,
+    field: _LineScores,
+    freedom: LatticeFreedom,
 ) -> FloatArray:
     """Return parameters with a higher score, by a step of mean shift.
 
@@ -255,10 +267,10 @@ def _climbed(
     """
     bins = _nearest(lines.moved(parameters), field.score.size)
     weight = lines.weight * field.score[bins] / field.variance
-    weighted = (lines.slopes * weight[:, :, None]).transpose(0, 2, 1)
     stiffness = 2 * freedom.penalty / freedom.deviations() ** 2
-    curvature = weighted @ lines.slopes + np.diag(stiffness)
-    force = (weighted @ field.pull[bins][:, :, None])[:, :, 0] - stiffness * parameters
+    curvature = curvatures(products, weight, stiffness)
+    pulls = (weight * field.pull[bins])[:, None, :]
+    force = (pulls @ lines.slopes)[:, 0] - stiffness * parameters
     step = np.linalg.solve(curvature, force[:, :, None])[:, :, 0]
     farthest = 4 * freedom.deviations()
     return np.clip(parameters + step, -farthest, farthest)

@@ -16,6 +16,9 @@ from phasepilot.models.arrays import Float32Array, FloatArray
 from phasepilot.models.log_q import LogQGrid
 
 _N_LAYERS = 6
+# exp(-40) adds nothing in single precision; smaller numbers still would make products denormal,
+# which take a processor a hundred times as long.
+_FARTHEST = np.float32(40.0)
 # Beyond the grid, so that tails do not come in at the other end.
 _PADDING = 1 / 8
 
@@ -69,9 +72,11 @@ class StickLayers:
         """Return the phases with lines of this shape, shape (n_phases, n_bins)."""
         n_padded = _n_padded(self.grid)
         shapes = _line_transforms(self.grid, shape, n_padded)
-        total = (self.transforms * shapes).sum(axis=1)
-        drawn = fft.irfft(total, n=n_padded, axis=1)[:, : self.grid.n_bins]
-        return np.asarray(np.maximum(drawn, 0.0), dtype=np.float64)
+        total = self.transforms[:, 0] * shapes[0]
+        for layer, of_layer in zip(range(1, _N_LAYERS), shapes[1:], strict=True):
+            total += self.transforms[:, layer] * of_layer
+        drawn = fft.irfft(total, n=n_padded, axis=1)[:, : self.grid.n_bins].astype(np.float64)
+        return np.asarray(np.maximum(drawn, 0.0, out=drawn))
 
 
 def stick_layers(grid: LogQGrid, places: FloatArray, areas: FloatArray) -> StickLayers:
@@ -109,13 +114,24 @@ def _n_padded(grid: LogQGrid) -> int:
     return int(fft.next_fast_len(round(grid.n_bins * (1 + _PADDING)), real=True))
 
 
-@lru_cache(maxsize=64)
 def _line_transforms(grid: LogQGrid, shape: LineShape, n_padded: int) -> Float32Array:
     """Return the transform of a pseudo-Voigt of area 1 on each layer, (n_layers, n_frequencies)."""
+    gaussian, difference = _parts(grid, shape.at_unit_q, shape.strain, n_padded)
+    return gaussian + np.float32(shape.lorentzian) * difference
+
+
+@lru_cache(maxsize=64)
+def _parts(
+    grid: LogQGrid, at_unit_q: float, strain: float, n_padded: int
+) -> tuple[Float32Array, Float32Array]:
+    """Return the transform of a Gaussian, and that of a Lorentzian less it."""
+    shape = LineShape(at_unit_q, strain)
     centres = np.linspace(0, grid.n_bins - 1, _N_LAYERS)
     q = np.exp(grid.log_edges[0] + (centres + 0.5) * grid.bin_width)
     fwhm = (shape.fwhm_log_q(q) / grid.bin_width)[:, None]
-    frequency = fft.rfftfreq(n_padded)[None, :]
-    gaussian = np.exp(-((np.pi * fwhm * frequency) ** 2) / (4 * np.log(2)))
-    lorentzian = np.exp(-np.pi * fwhm * frequency)
-    return np.asarray(gaussian + shape.lorentzian * (lorentzian - gaussian), dtype=np.float32)
+    exponent = (np.pi * fwhm * fft.rfftfreq(n_padded)[None, :]).astype(np.float32)
+    curved = exponent**2 * np.float32(1 / (4 * np.log(2)))
+    gaussian, lorentzian = (
+        np.exp(-np.minimum(part, _FARTHEST, out=part)) for part in (curved, exponent)
+    )
+    return gaussian, lorentzian - gaussian

@@ -8,8 +8,10 @@ import numpy as np
 from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.identification.agreement import (
     Agreement,
-    agreement,
-    strength_ratio,
+    Sought,
+    agreement_with,
+    sought,
+    strength_ratio_to,
 )
 from phasepilot.models.identification.line_alignment import (
     LatticeFreedom,
@@ -81,7 +83,7 @@ def fitted_mixture(
 ) -> MixtureFit:
     """Return the phases that explain the pattern best; none if none explains enough of it."""
     lines = lines_in_range(pattern, library, wavelength_angstrom)
-    search = _Search(pattern, library, lines, wavelength_angstrom, freedom)
+    search = _Search(pattern, sought(pattern), library, lines, wavelength_angstrom, freedom)
     best = search.nothing()
     proposals = search.proposals(best, _N_DRAWN_FIRST)
     if not proposals.rows.size:
@@ -124,6 +126,7 @@ class _Search:
     """A pattern, and the library to explain it with."""
 
     pattern: RootPattern
+    sought: Sought
     library: PhaseLibrary
     lines: LinesInRange
     wavelength_angstrom: float | None
@@ -149,13 +152,13 @@ class _Search:
 
     def _left_over(self, fit: MixtureFit) -> RootPattern:
         calculated = fit.calculated.sum(axis=0)
-        calculated = calculated * strength_ratio(self.pattern, calculated, USUAL_RATIO)
+        calculated = calculated * strength_ratio_to(self.sought, calculated, USUAL_RATIO)
         return self.pattern.without(calculated)
 
     def line_shape(self, proposals: _Proposals) -> LineShape:
         """Return the shape with which one of the first phases agrees best."""
         first = proposals.layers.of(slice(0, _N_JUDGING_SHAPE))
-        roots = self.pattern.rooted(self.pattern.signal)
+        roots = self.sought.roots
 
         def best_of(shapes: Sequence[LineShape]) -> LineShape:
             return max(shapes, key=lambda shape: self._best_cosine(roots, first.drawn(shape)))
@@ -170,10 +173,11 @@ class _Search:
         )
 
     def _best_cosine(self, roots: FloatArray, drawn: FloatArray) -> float:
-        measured = np.where(self.pattern.is_measured, drawn, 0.0)
+        measured = drawn * self.pattern.is_measured
         scale = self.pattern.signal.sum() / np.maximum(measured.sum(axis=1, keepdims=True), 1e-300)
-        calculated = self.pattern.rooted(scale * measured)
-        size = np.maximum(np.linalg.norm(calculated, axis=1), 1e-300)
+        measured *= scale
+        calculated = self.pattern.rooted(measured)
+        size = np.maximum(np.sqrt(np.einsum("pb,pb->p", calculated, calculated)), 1e-300)
         return float((calculated @ roots / size).max(initial=0.0))
 
     def extensions(
@@ -199,7 +203,7 @@ class _Search:
     ) -> MixtureFit:
         together = np.concatenate([fit.drawn, drawn[None]])
         moved = np.concatenate([fit.parameters, proposals.parameters[which : which + 1]])
-        found = agreement(self.pattern, together)
+        found = agreement_with(self.sought, together)
         cost = float(self.freedom.cost(moved).sum()) + SMALLEST_GAIN * len(moved)
         rows = (*fit.rows, int(proposals.rows[which]))
         return MixtureFit(rows, moved, together, found, found.value - cost)

@@ -6,13 +6,14 @@ of the strain tensor is therefore refined for all candidates at once, by climbin
 their lines with the pattern, blurred at first and ever less so.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+from scipy import fft
 
-from phasepilot.models.arrays import Array, FloatArray, IntArray
+from phasepilot.models.arrays import Array, Float32Array, FloatArray, IntArray
 from phasepilot.models.diffraction.powder.intensity_factors import (
     debye_waller,
     lorentz,
@@ -20,6 +21,8 @@ from phasepilot.models.diffraction.powder.intensity_factors import (
 )
 from phasepilot.models.diffraction.powder.line_positions import free_strain_components
 from phasepilot.models.diffraction.stick_store import StickStore
+from phasepilot.models.identification.blurring import blurred_in_mirrors
+from phasepilot.models.identification.slope_products import curvatures, slope_products
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 
 # Standard deviations in ln q of the blurs, from coarse to fine: from the misfit that a search
@@ -34,9 +37,12 @@ _ZERO_SHIFT_DEVIATION_DEG = 0.04
 _ZERO_SHIFT_UNIT_DEG = _ZERO_SHIFT_DEVIATION_DEG / _STRAIN_DEVIATION
 _LARGEST_STRAIN = 0.06
 _WIDTHS_DEG = (0.07, 0.12, 0.2, 0.33, 0.55, 0.9)
+# With this one candidates are chosen that the others are tried on.
+_USUAL_WIDTH = 2
 _N_AXIS = 2048
 _N_WIDTH_TRIALS = 24
 _B_SQUARE_ANGSTROM = 1.0
+_BLOCK = 25
 # Where no wavelength is known: angles as of Cu K-alpha, which has most of them.
 _USUAL_WAVELENGTH_ANGSTROM = 1.5406
 
@@ -58,6 +64,10 @@ class CandidateLines:
     log_q: FloatArray
     area: FloatArray
     slopes: FloatArray
+
+    def of(self, rows: slice) -> "CandidateLines":
+        """Return the lines of these structures."""
+        return CandidateLines(self.log_q[rows], self.area[rows], self.slopes[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +182,13 @@ def refine(
     measured = np.flatnonzero(prepared.is_measured)
     log_q_range = float(edges[measured[0]]), float(edges[measured[-1] + 1])
     lines = candidate_lines(candidates, log_q_range, wavelength_angstrom)
-    strain = _climb(root, float(edges[0]), prepared.grid.bin_width, lines, log_q_shift)
+    levels = _levels(root, prepared.grid.bin_width)
+    strain = np.concatenate(
+        [
+            _climb(levels, float(edges[0]), prepared.grid.bin_width, lines.of(block), shift)
+            for block, shift in _blocks(log_q_shift)
+        ]
+    )
     positions = lines.log_q + np.einsum("nlk,nk->nl", lines.slopes, strain)
     features, fwhm = _scores(prepared, wavelength_angstrom, log_q_range, positions, lines.area)
     components = free_strain_components()[np.asarray(candidates.space_group_number)]
@@ -184,35 +200,45 @@ def refine(
     return Refinement(strain[:, :6], trace / 3, np.column_stack([*features, size]), fwhm)
 
 
+def _blocks(shift: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    """Yield so many candidates, with their shifts, as fit a core's cache."""
+    for start in range(0, max(shift.size, 1), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        yield block, shift[block]
+
+
+def _levels(root: FloatArray, bin_width: float) -> FloatArray:
+    """Return the root pattern as each of `_BLURS` leaves it, the highest bin 1."""
+    sigmas = tuple(blur / bin_width for blur in _BLURS)
+    levels = blurred_in_mirrors(root, sigmas, truncate=4.0)
+    highest = levels.max(axis=1, keepdims=True)
+    return np.asarray(levels / np.where(highest > 0, highest, 1.0))
+
+
 def _climb(
-    root: FloatArray, start: float, bin_width: float, lines: CandidateLines, shift: FloatArray
+    levels: FloatArray, start: float, bin_width: float, lines: CandidateLines, shift: FloatArray
 ) -> FloatArray:
     """Return the strains at which the lines overlap most with the root pattern, shape (n, 6)."""
     weight = np.sqrt(lines.area)
     weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
     strain = _start(lines, shift)
-    n_bins = root.size
-    for blur in _BLURS:
-        level = gaussian_filter1d(root, blur / bin_width)
-        level /= level.max() or 1.0
+    n_bins = levels.shape[1]
+    stiffness = 0.02 / _STRAIN_DEVIATION**2
+    products = slope_products(lines.slopes)
+    for blur, level in zip(_BLURS, levels, strict=True):
         slope = np.gradient(level) / bin_width
-        stiffness = 0.02 / _STRAIN_DEVIATION**2
         for _ in range(_STEPS_PER_BLUR):
-            place = (
-                lines.log_q + np.einsum("nlk,nk->nl", lines.slopes, strain) - start
-            ) / bin_width
+            moved = (lines.slopes @ strain[:, :, None])[:, :, 0]
+            place = (lines.log_q + moved - start) / bin_width
             place = np.clip(place - 0.5, 0, n_bins - 1.001)
             left = place.astype(np.int64)
             part = place - left
             height = level[left] * (1 - part) + level[left + 1] * part
             rise = slope[left] * (1 - part) + slope[left + 1] * part
-            gradient = np.einsum("nl,nlk->nk", weight * rise, lines.slopes) - stiffness * strain
+            gradient = ((weight * rise)[:, None, :] @ lines.slopes)[:, 0] - stiffness * strain
             # Around a line's top its second derivative is -height / blur^2.
             pull = weight * (height + 0.05) / blur**2
-            curvature = np.matmul(
-                (pull[:, :, None] * lines.slopes).transpose(0, 2, 1), lines.slopes
-            )
-            curvature += stiffness * np.eye(7)
+            curvature = curvatures(products, pull, np.full(7, stiffness))
             step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
             strain = np.clip(
                 strain + np.clip(step, -2 * blur, 2 * blur), -_LARGEST_STRAIN, _LARGEST_STRAIN
@@ -254,26 +280,41 @@ def _scores(
     observed /= observed.max() or 1.0
     root = np.sqrt(np.maximum(observed, 0.0))
     angles = _angle(np.exp(positions), wavelength)
-    spectra = np.fft.rfft(_scattered(angles, area, low, step), axis=1)
+    spectra = fft.rfft(_scattered(angles, area, low, step), axis=1)
     kernels = _kernels(round(step, 12))
-    trial = np.argsort(-_cosine(root, spectra, kernels[2]), kind="stable")[:_N_WIDTH_TRIALS]
-    best = [_cosine(root, spectra[trial], kernel).max(initial=0.0) for kernel in kernels]
+    # Single precision is enough to choose a width, and takes half the time.
+    rough, rough_kernels = spectra.astype(np.complex64), kernels.astype(np.float32)
+    usual = _cosine(root, rough, rough_kernels[_USUAL_WIDTH])
+    trial = np.argsort(-usual, kind="stable")[:_N_WIDTH_TRIALS]
+    best = [
+        (usual if width == _USUAL_WIDTH else _cosine(root, rough[trial], kernel)).max(initial=0.0)
+        for width, kernel in enumerate(rough_kernels)
+    ]
     width = int(np.argmax(best))
-    template = np.maximum(np.fft.irfft(spectra * kernels[width], n=_N_AXIS, axis=1), 0.0)
+    n_local = max(3, round(8 * _WIDTHS_DEG[width] / step))
+    features = [
+        _compared(observed, root, fft.irfft(spectra[block] * kernels[width], _N_AXIS), n_local)
+        for block, _ in _blocks(angles[:, 0])
+    ]
+    return list(np.concatenate(features, axis=1)), _WIDTHS_DEG[width]
+
+
+def _compared(
+    observed: FloatArray, root: FloatArray, drawn: FloatArray, n_local: int
+) -> FloatArray:
+    """Return the features but for the strain of some candidates, shape (6, n)."""
+    template = np.maximum(drawn, 0.0, out=drawn)
     template /= np.maximum(template.max(axis=1, keepdims=True), 1e-12)
     root_template = np.sqrt(template)
     cosine = _normalised_product(root_template, root)
-    n_local = max(3, round(8 * _WIDTHS_DEG[width] / step))
-    fine = _normalised_product(
-        root_template - _moving_mean(root_template, n_local), root - _moving_mean(root, n_local)
-    )
-    is_line = template > 0.01
-    is_peak = root > 0.15
+    is_line = (template > 0.01).astype(np.float64)
+    is_peak = (root > 0.15).astype(np.float64)
     explained = (is_line @ observed) / max(observed.sum(), 1e-12)
     root_explained = (is_line @ root) / max(root.sum(), 1e-12)
-    present = (template @ is_peak.astype(np.float64)) / np.maximum(template.sum(axis=1), 1e-12)
-    density = is_line.mean(axis=1)
-    return [cosine, fine, explained, root_explained, present, density], _WIDTHS_DEG[width]
+    present = (template @ is_peak) / np.maximum(template.sum(axis=1), 1e-12)
+    root_template -= _moving_mean(root_template, n_local)
+    fine = _normalised_product(root_template, root - _moving_mean(root[None], n_local)[0])
+    return np.stack([cosine, fine, explained, root_explained, present, is_line.mean(axis=1)])
 
 
 def _angle(q: FloatArray, wavelength: float) -> FloatArray:
@@ -306,18 +347,25 @@ def _kernels(step: float) -> FloatArray:
     profile = gauss / gauss.sum(axis=1, keepdims=True)
     profile = profile + lorentzian / lorentzian.sum(axis=1, keepdims=True)
     # The profile is symmetric, so its transform is real.
-    return np.asarray(np.fft.rfft(profile, axis=1).real)
+    return np.asarray(fft.rfft(profile, axis=1).real)
 
 
-def _cosine(root: FloatArray, spectra: Array, kernel: FloatArray) -> FloatArray:
-    template = np.maximum(np.fft.irfft(spectra * kernel, n=_N_AXIS, axis=1), 0.0)
-    return _normalised_product(np.sqrt(template), root)
+def _cosine(root: FloatArray, spectra: Array, kernel: Float32Array) -> Float32Array:
+    """Return the cosines of candidates drawn with a kernel, in single precision, shape (n,)."""
+    template = fft.irfft(spectra * kernel, n=_N_AXIS, axis=1)
+    np.maximum(template, 0.0, out=template)
+    np.sqrt(template, out=template)
+    return np.asarray(_normalised_product(template, root.astype(np.float32)))
 
 
-def _normalised_product(rows: FloatArray, one: FloatArray) -> FloatArray:
-    norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(one)
-    return np.asarray(rows @ one / np.maximum(norms, 1e-12))
+def _normalised_product(rows: Array, one: Array) -> Array:
+    norms = np.sqrt(np.einsum("nb,nb->n", rows, rows)) * np.linalg.norm(one)
+    return rows @ one / np.maximum(norms, 1e-12)
 
 
-def _moving_mean(values: FloatArray, n_window: int) -> FloatArray:
-    return np.asarray(uniform_filter1d(values, n_window, axis=-1))
+def _moving_mean(rows: FloatArray, n_window: int) -> FloatArray:
+    """Return what `scipy.ndimage.uniform_filter1d` does, by differences of one running sum."""
+    below = n_window // 2
+    sides = ((0, 0), (below + 1, n_window - below - 1))
+    sums = np.cumsum(np.pad(rows, sides, "symmetric"), axis=1)
+    return np.asarray((sums[:, n_window:] - sums[:, :-n_window]) / n_window)

@@ -6,6 +6,7 @@ but the noise of a background would still count for much on that scale; it is so
 """
 
 from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
 
@@ -43,7 +44,9 @@ class RootPattern:
 
     def rooted(self, intensity: FloatArray) -> FloatArray:
         """Return sqrt(intensity + softening) - sqrt(softening)."""
-        return np.asarray(np.sqrt(intensity + self.softening) - np.sqrt(self.softening))
+        roots = np.sqrt(intensity + self.softening)
+        roots -= sqrt(self.softening)
+        return roots
 
     def without(self, intensity: FloatArray) -> "RootPattern":
         """Return what is left of the signal when this is taken away, on the same scale."""

@@ -5,7 +5,7 @@ shown later. So both take the same steps: batches of simulated patterns in `prep
 one in `prepare_pattern` and `network_input`, between which the tracker takes what it needs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,9 +57,30 @@ def prepare_pattern(pattern: Pattern, preprocessing: Preprocessing) -> PreparedP
     PatternError
         If the pattern misses the grid, or covers no whole bin of it.
     """
-    binned = to_log_q(pattern, preprocessing.grid.grid())
-    signal = above_background(binned.intensity, binned.is_measured, preprocessing)
-    return PreparedPattern(binned.grid, binned.intensity, signal, binned.is_measured, pattern)
+    return prepare_patterns([pattern], preprocessing)[0]
+
+
+def prepare_patterns(
+    patterns: Sequence[Pattern], preprocessing: Preprocessing
+) -> list[PreparedPattern]:
+    """Return what `prepare_pattern` does of each of some patterns, in less time.
+
+    Raises
+    ------
+    PatternError
+        As `prepare_pattern`, if any of them does.
+    """
+    if not patterns:
+        return []
+    grid = preprocessing.grid.grid()
+    binned = [to_log_q(pattern, grid) for pattern in patterns]
+    intensity = np.array([one.intensity for one in binned])
+    is_measured = np.array([one.is_measured for one in binned])
+    signal = above_background(intensity, is_measured, preprocessing)
+    return [
+        PreparedPattern(grid, one.intensity, above, one.is_measured, pattern)
+        for pattern, one, above in zip(patterns, binned, signal, strict=True)
+    ]
 
 
 def network_input(pattern: PreparedPattern, preprocessing: Preprocessing) -> Float32Array:

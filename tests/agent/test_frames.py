@@ -7,7 +7,8 @@ import pytest
 
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.errors import ConfigurationError, DocumentError
-from phasepilot.agent.frames import MAX_OPEN_RUNS, Frame, FrameReader, pattern_of
+from phasepilot.agent.frame_pattern import pattern_of
+from phasepilot.agent.frames import MAX_OPEN_RUNS, Frame, FrameReader
 from phasepilot.models.errors import PatternError
 
 N_POINTS = 64

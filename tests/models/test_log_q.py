@@ -61,3 +61,15 @@ def test_even_steps_of_two_theta_are_no_gaps() -> None:
     binned = to_log_q(pattern, GRID)
     q = GRID.q_per_angstrom
     assert binned.is_measured[q > 0.7].all()
+
+
+def test_a_coarse_scan_with_a_fine_window_has_no_gaps() -> None:
+    grid = LogQGrid(q_min_per_angstrom=1.0, q_max_per_angstrom=4.0, n_bins=512)
+    coarse = np.arange(1.0, 4.01, 0.02)
+    fine = np.arange(2.0, 2.3, 0.001)
+    axis = np.unique(np.concatenate((coarse, fine)).round(6))
+    grown = to_log_q(Pattern.from_q(axis, np.ones(axis.size)), grid)
+    plain = to_log_q(Pattern.from_q(coarse, np.ones(coarse.size)), grid)
+    # Next to the window a coarse step looks wide; nowhere else.
+    assert (plain.is_measured & ~grown.is_measured).sum() <= 12
+    assert plain.is_measured.sum() > 500

@@ -1,6 +1,8 @@
 import pytest
 from experiment import ManualClock
 
+from phasepilot.sim_devices.clock import SimulatedClock
+
 
 @pytest.fixture
 def clock():
@@ -13,3 +15,11 @@ def documents(run_engine):
     collected = []
     run_engine.subscribe(lambda name, document: collected.append((name, document)))
     return collected
+
+
+@pytest.fixture
+def virtual_clock(run_engine):
+    """A clock that jumps while the run engine waits."""
+    clock = SimulatedClock()
+    clock.follow(run_engine)
+    return clock

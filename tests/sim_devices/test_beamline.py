@@ -3,7 +3,12 @@ import numpy as np
 import pytest
 
 from phasepilot.models.diffraction.pressure.materials import MATERIALS, MaterialError
-from phasepilot.sim_devices.beamline import simulated_beamline
+from phasepilot.sim_devices.beamline import (
+    simulated_beamline,
+    simulated_diffractometer,
+    simulated_sample_library,
+)
+from phasepilot.sim_devices.clock import SimulatedClock
 
 
 def make_beamline(clock, material_name="KCl", *, seed=5, **options):
@@ -78,3 +83,46 @@ def test_exposure_and_peak_counts_are_taken_over(clock):
 def test_an_unknown_material_is_refused(clock):
     with pytest.raises(MaterialError, match="no material 'Unobtainium'"):
         make_beamline(clock, "Unobtainium")
+
+
+def test_a_scan_under_pressure_runs_in_virtual_time_too(virtual_clock, run_engine):
+    beamline = simulated_beamline(
+        "KCl", seed=5, exposure_s=60.0, clock=virtual_clock, sleep=virtual_clock.sleep
+    )
+    run_engine(bp.scan([beamline.detector], beamline.cell, 1.0, 3.0, 5))
+    assert 300.0 < virtual_clock() < 305.0
+
+
+def test_the_same_seed_gives_the_same_library_and_counts(run_engine):
+    runs = []
+    for _ in range(2):
+        clock = SimulatedClock()
+        clock.follow(run_engine)
+        library = simulated_sample_library(seed=7, clock=clock)
+        events = []
+
+        def keep(name, document, events=events):
+            if name == "event":
+                events.append(document["data"])
+
+        plan = bp.list_scan([library.strip, library.time], library.stage, ["A01", "J20", "E10"])
+        run_engine(plan, keep)
+        runs.append(events)
+    for one, other in zip(*runs, strict=True):
+        assert (one["strip_intensity"] == other["strip_intensity"]).all()
+        assert one["beamline_time_s"] == other["beamline_time_s"]
+
+
+def test_the_strip_sees_only_what_is_known_of_the_sample(run_engine):
+    beamline = simulated_diffractometer({"rutile": 1.0}, seed=0, clock=SimulatedClock())
+    assert beamline.arm.limits == (10.0, 100.0)
+    for end_deg in beamline.arm.limits:
+        expected = beamline.strip.expected_counts(end_deg, 1.0)
+        assert expected.min() > 2 * beamline.strip.counters.dark_rate_per_s
+
+
+def test_real_time_is_the_default(run_engine):
+    beamline = simulated_diffractometer({"rutile": 1.0}, seed=0)
+    beamline.detector.exposure_s.put(0.01)
+    run_engine(bp.scan([beamline.detector], beamline.arm, 10.0, 10.01, 2))
+    assert beamline.arm.position == 10.01

@@ -11,7 +11,8 @@ from event_model import DocumentNames, schema_validators
 from ophyd.utils.errors import LimitError
 
 from phasepilot.models.diffraction.pressure.materials import FE, KCL
-from phasepilot.sim_devices.diamond_anvil_cell import Approach, DiamondAnvilCell
+from phasepilot.sim_devices.diamond_anvil_cell import DiamondAnvilCell
+from phasepilot.sim_devices.faults import MoveFault
 from phasepilot.sim_devices.sample import Sample
 
 
@@ -32,16 +33,6 @@ def never_arrive():
     test_is_over = threading.Event()
     yield lambda seconds: test_is_over.wait()
     test_is_over.set()
-
-
-def test_an_approach_covers_all_but_a_third_in_one_time_constant():
-    approach = Approach(0.0, 10.0, start_time_s=5.0, time_constant_s=2.0, tolerance_gpa=0.01)
-    assert approach.pressure_gpa(7.0) == pytest.approx(10 * (1 - np.exp(-1)))
-    assert approach.duration_s == pytest.approx(2.0 * np.log(1000))
-
-
-def test_an_approach_within_the_tolerance_is_over_at_once():
-    assert Approach(1.0, 1.001, 0.0, 2.0, 0.01).duration_s == 0
 
 
 def test_the_cell_satisfies_the_protocols_of_bluesky(clock):
@@ -194,3 +185,12 @@ def test_a_move_that_is_stopped_fails_its_plan(clock, run_engine, never_arrive):
 
     with pytest.raises(FailedStatus):
         run_engine(stop_on_the_way())
+
+
+def test_a_stuck_membrane_fails_the_move_and_leaves_the_pressure(clock):
+    cell = make_cell(clock, timeout_s=20.0, fault_at={1: MoveFault.STUCK})
+    with pytest.raises(TimeoutError, match="should have arrived at 3 GPa within 20 s, but stands"):
+        cell.set(3.0).wait(timeout=5)
+    assert cell.position == KCL.scan_start_gpa
+    cell.set(3.0).wait(timeout=5)
+    assert cell.position == 3.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phasepilot.models.arrays import FloatArray
+from phasepilot.models.diffraction.hysteresis import HysteresisLoop
 from phasepilot.models.diffraction.powder.axis import Axis, AxisKind
 from phasepilot.models.diffraction.powder.backend import NumpyBackend
 from phasepilot.models.diffraction.powder.intensity_factors import lorentz, polarisation
@@ -85,8 +86,7 @@ class Diffractometer:
 def advance_fraction(fraction: float, pressure_gpa: float, material: Material) -> float:
     """Return the high-pressure fraction after a monotonic change to this pressure.
 
-    A play operator: the fraction is pushed up by the branch of compression, pushed down by that of
-    decompression, and constant between the two. Only turning points matter, not the steps between.
+    See `HysteresisLoop.advanced`.
 
     Examples
     --------
@@ -96,18 +96,13 @@ def advance_fraction(fraction: float, pressure_gpa: float, material: Material) -
     >>> round(half, 6), round(kept, 6), gone
     (0.5, 0.5, 0.0)
     """
-    lower = _smooth_ramp(pressure_gpa, material.compress_onset_gpa, material.compress_end_gpa)
-    upper = _smooth_ramp(pressure_gpa, material.decompress_end_gpa, material.decompress_onset_gpa)
-    return min(max(fraction, lower), upper)
-
-
-def _smooth_ramp(value: float, start: float, stop: float) -> float:
-    if value >= stop:
-        return 1.0
-    if value <= start:
-        return 0.0
-    way = (value - start) / (stop - start)
-    return float(way * way * (3 - 2 * way))
+    loop = HysteresisLoop(
+        rise_onset=material.compress_onset_gpa,
+        rise_end=material.compress_end_gpa,
+        fall_onset=material.decompress_onset_gpa,
+        fall_end=material.decompress_end_gpa,
+    )
+    return loop.advanced(fraction, pressure_gpa)
 
 
 class PowderPattern:
