@@ -127,7 +127,7 @@ def test_stated_saturation_level_counts_neighbours_but_not_a_hot_pixel():
     counts[300:303] = [65_535, 66_000, 65_535]
     quality = assess_frame(Pattern.from_q(q, counts), saturation_level=65_535)
     assert (quality.kind, quality.statistic) == ("saturated", 3)
-    assert quality.reason == "3 neighbouring points are cut off at 65535."
+    assert quality.reason == "3 points are cut off at 65535."
 
 
 def test_frame_of_one_value_is_saturated():
