@@ -1,4 +1,4 @@
-"""Weighs a network against a search, on simulated measurements of structures it never saw."""
+"""Weighs a network against a search, on simulated measurements."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from phasepilot.models.arrays import Array, FloatArray, IntArray
 from phasepilot.models.diffraction.powder.backend import NumpyBackend
 from phasepilot.models.diffraction.powder.recipe import Recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
-from phasepilot.models.errors import PatternError, TrainingError
+from phasepilot.models.errors import PatternError
 from phasepilot.models.estimation.answer_calibration import calibrated_symmetry_sets
 from phasepilot.models.estimation.calibrated_model import (
     NOTHING_KNOWN,
@@ -21,6 +21,7 @@ from phasepilot.models.estimation.calibrated_model import (
     Part,
     matched,
 )
+from phasepilot.models.estimation.calibration_samples import CalibrationSamples
 from phasepilot.models.estimation.combination import (
     CombinationWeights,
     CombinedAnswer,
@@ -35,10 +36,6 @@ from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
 from phasepilot.models.uncertainty.novelty import calibrate_novelty
 
-# Of the samples, how many are of no structure in the index. Of structures that collections of
-# measured crystals hold (minerals of AMCSD and of textbooks), nine in ten come with another entry
-# of the same formula and space group in a table of 162,000.
-WITHHELD_SHARE = 0.1
 _BLOCK = 32
 
 
@@ -70,28 +67,17 @@ def simulated_cases(
     model: CalibratedModel,
     index: SearchIndex,
     recipe: Recipe,
+    samples: CalibrationSamples,
     *,
     n_patterns: int,
     rng: Generator,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[SimulatedCase]:
-    """Return simulated measurements of held-out structures, searched for and seen by the network.
-
-    Raises
-    ------
-    TrainingError
-        If the index holds no structure of a held-out family.
-    """
-    held_out = np.flatnonzero(index.sticks.is_held_out)
-    if not held_out.size:
-        raise TrainingError(
-            f"weights are fitted on structures of held-out families, but none of the"
-            f" {index.n_structures} in the index is one; use the index of a whole table."
-        )
-    chosen = rng.choice(held_out, n_patterns)
+    """Return simulated measurements of samples, searched for and seen by the network."""
+    chosen = samples.draw(n_patterns, rng)
     cases = []
     for n_done, sample in enumerate(_samples(index, chosen, recipe, rng), start=1):
-        is_withheld = rng.random() < WITHHELD_SHARE
+        is_withheld = rng.random() < samples.withheld_share
         with suppress(PatternError):  # a crop may leave a pattern without any line
             cases.append(_case(model, index, sample, is_withheld=is_withheld))
         progress(n_done, n_patterns)
@@ -140,6 +126,7 @@ def fitted_search(
         np.array([getattr(case, name) for case in second]) for name in ("logits", "embedding")
     )
     truth = np.array([case.known.space_group_index for case in second])
+    dissimilarity = np.array([_dissimilarity(case.known) for case in second])
     parts: tuple[Part, ...] = ("search", "both")
     found: dict[str, SearchCalibration] = {}
     for part in parts:
@@ -157,7 +144,11 @@ def fitted_search(
             weights,
             calibrated_symmetry_sets(probabilities, truth),
             calibrate_novelty(
-                model.calibration.novelty.prototypes, logits, embedding, unexplained=unexplained
+                model.calibration.novelty.prototypes,
+                logits,
+                embedding,
+                unexplained=unexplained,
+                dissimilarity=dissimilarity,
             ),
         )
     return found
@@ -181,6 +172,12 @@ def _answer(weights: CombinationWeights, case: KnownCase) -> CombinedAnswer:
 
 def _unexplained(index: SearchIndex, case: SimulatedCase, answer: CombinedAnswer) -> float:
     return matched(index, case.prepared, case.known.candidates, answer).unexplained
+
+
+def _dissimilarity(known: KnownCase) -> float:
+    """Return the dissimilarity of what the search was allowed to find."""
+    candidates = known.candidates
+    return replace(candidates, features=candidates.features[~known.is_withheld]).dissimilarity
 
 
 def write_search_calibration(found: dict[str, SearchCalibration], card_path: Path) -> Path:
