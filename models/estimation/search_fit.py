@@ -118,40 +118,46 @@ def fitted_search(
 ) -> dict[str, SearchCalibration]:
     """Return the calibration of the search alone and of both together.
 
-    Weights come from one half of the cases, conformal sets and ranks of novelty from the other.
+    Weights come from all cases. Conformal sets and ranks of novelty come from answers to each half
+    of the cases by weights that were fitted to the other, so that all cases serve both.
     """
-    half = len(cases) // 2
-    first, second = cases[:half], cases[half:]
     logits, embedding = (
-        np.array([getattr(case, name) for case in second]) for name in ("logits", "embedding")
+        np.array([getattr(case, name) for case in cases]) for name in ("logits", "embedding")
     )
-    truth = np.array([case.known.space_group_index for case in second])
-    dissimilarity = np.array([_dissimilarity(case.known) for case in second])
+    truth = np.array([case.known.space_group_index for case in cases])
+    dissimilarity = np.array([_dissimilarity(case.known) for case in cases])
     parts: tuple[Part, ...] = ("search", "both")
     found: dict[str, SearchCalibration] = {}
     for part in parts:
-        weights = fit_combination([_seen_by(part, case.known) for case in first])
-        known = [_seen_by(part, case.known) for case in second]
-        answers = [_answer(weights, case) for case in known]
+        known = [_seen_by(part, case.known) for case in cases]
+        answers = _cross_fitted(known)
         probabilities = np.array([answer.space_group_probabilities for answer in answers])
-        unexplained = np.array(
-            [
-                _unexplained(index, case, answer)
-                for case, answer in zip(second, answers, strict=True)
-            ]
-        )
+        unexplained = [
+            _unexplained(index, case, answer) for case, answer in zip(cases, answers, strict=True)
+        ]
         found[part] = SearchCalibration(
-            weights,
+            fit_combination(known),
             calibrated_symmetry_sets(probabilities, truth),
             calibrate_novelty(
                 model.calibration.novelty.prototypes,
                 logits,
                 embedding,
-                unexplained=unexplained,
+                unexplained=np.array(unexplained),
                 dissimilarity=dissimilarity,
             ),
         )
     return found
+
+
+def _cross_fitted(known: list[KnownCase]) -> list[CombinedAnswer]:
+    """Return the answer to each case by weights that were fitted to the other half of them."""
+    half = len(known) // 2
+    first, second = known[:half], known[half:]
+    of_first, of_second = fit_combination(first), fit_combination(second)
+    return [
+        *(_answer(of_second, case) for case in first),
+        *(_answer(of_first, case) for case in second),
+    ]
 
 
 def _seen_by(part: Part, case: KnownCase) -> KnownCase:
