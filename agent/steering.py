@@ -81,6 +81,7 @@ class Steerer:
             wavelength_angstrom=wavelength_angstrom,
             axis=ScanAxis(settings.start_deg, settings.reach_deg),
             max_phases=settings.max_phases,
+            least_share=settings.least_share,
         )
         return build(settings, source)
 
