@@ -29,7 +29,12 @@ class LineShift:
 
 
 def moved(reference: FloatArray, bins: float) -> FloatArray:
-    """Return the reference moved by any number of bins, never below 0; its ends are continued.
+    """Return the reference moved by any number of bins, never below 0; see `shifted`."""
+    return np.asarray(np.maximum(shifted(reference, bins), 0.0))
+
+
+def shifted(reference: FloatArray, bins: float) -> FloatArray:
+    """Return the reference moved by any number of bins; its ends are continued.
 
     Six-point Lagrange interpolation: for one common shift it is a filter of six taps.
     """
@@ -43,7 +48,7 @@ def moved(reference: FloatArray, bins: float) -> FloatArray:
     # Output i is the reference at i - bins: the nodes lie at i - whole - node.
     filtered = np.convolve(padded, taps, mode="valid")
     start = reach - whole - 3
-    return np.asarray(np.maximum(filtered[start : start + reference.size], 0.0))
+    return np.asarray(filtered[start : start + reference.size])
 
 
 def measure_shift(
@@ -57,9 +62,10 @@ def measure_shift(
     Parameters
     ----------
     signal, reference : ndarray, shape (n_bins,)
-        Intensity above background.
+        Intensity above background; what noise leaves below 0 counts as 0.
     """
-    root, root_reference = np.sqrt(signal), np.sqrt(reference)
+    root = np.sqrt(np.maximum(signal, 0.0))
+    root_reference = np.sqrt(np.maximum(reference, 0.0))
     centre = round(expected_bins)
     padded = np.pad(root, reach_bins + abs(centre))
     window = padded[abs(centre) + centre :][: root.size + 2 * reach_bins]

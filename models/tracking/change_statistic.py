@@ -1,0 +1,65 @@
+"""How strongly unexplained lines speak for a change of phase, and how often noise alone does.
+
+A new phase brings several lines; a reflection of a diamond or of a stray crystal is a single one.
+So the statistic takes the two highest unexplained lines, and lets the higher one count only a
+little more than the lower one, unless it stays.
+"""
+
+import math
+from collections.abc import Sequence
+
+from phasepilot.models.tracking.left_over import UnexplainedLine
+
+# On null runs (models/benchmarks/compression_runs.py, seeds that the benchmark does not report) the
+# share of runs of frames whose statistic exceeds t falls as exp(-(t - level) / scale). Fitted, with
+# the spread over halves of the runs, by `python benchmarks/tracker_null_statistics.py`.
+NULL_LEVEL = 3.0
+NULL_SCALE = 0.6
+# A single line counts this much more than the next one, and this much more each frame it stays.
+_LEAD = 3.0
+_LEAD_PER_FRAME = 0.15
+LONE_LINE = 6.0
+
+
+def change_statistic(lines: Sequence[UnexplainedLine], n_frames_alone: int) -> float:
+    """Return the joint significance of the two highest lines, in standard deviations.
+
+    Parameters
+    ----------
+    lines : sequence of UnexplainedLine
+        Highest first.
+    n_frames_alone : int
+        For how many frames running the highest has stood above `LONE_LINE`.
+
+    Examples
+    --------
+    >>> lone = [UnexplainedLine(100, 90.0), UnexplainedLine(300, 3.0)]
+    >>> pair = [UnexplainedLine(100, 9.0), UnexplainedLine(300, 8.0)]
+    >>> round(change_statistic(lone, 0), 1), round(change_statistic(pair, 0), 1)
+    (6.4, 12.0)
+    """
+    heights = [line.significance for line in lines[:2]]
+    first, second = (*heights, 0.0, 0.0)[:2]
+    lead = _LEAD + _LEAD_PER_FRAME * n_frames_alone
+    return (min(first, second + lead) + second) / math.sqrt(2)
+
+
+def alarm_level(false_alarms_per_10000_frames: float) -> float:
+    """Return the statistic that null runs exceed this often.
+
+    Examples
+    --------
+    >>> alarm_level(1.0) - alarm_level(10.0) == NULL_SCALE * math.log(10)
+    True
+    """
+    return NULL_LEVEL + NULL_SCALE * math.log(1e4 / false_alarms_per_10000_frames)
+
+
+def change_probability(statistic: float, level: float, frames_between_changes: float) -> float:
+    """Return the probability that phases have begun to change.
+
+    Odds are even at the alarm level when a change is expected every 100 frames, and in proportion
+    to how often one is expected. They follow the statistic as the null runs' tail does.
+    """
+    odds = (statistic - level) / NULL_SCALE - math.log(frames_between_changes / 100)
+    return 1 / (1 + math.exp(-min(max(odds, -500.0), 500.0)))

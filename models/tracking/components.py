@@ -1,0 +1,228 @@
+"""What known lines add to a frame: groups that move together, each by a strain of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from phasepilot.models.arrays import BoolArray, FloatArray
+from phasepilot.models.preprocessing.preparation import PreparedPattern
+from phasepilot.models.tracking.line_shift import shifted
+
+# How many frames the reference lines are averaged over.
+_MOST_AVERAGED = 12
+# Unexplained lines that stay are taken for known ones after about this many frames.
+_FRAMES_UNTIL_KNOWN = 60
+_OFFSET_BINS = 151
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Lines that move together, in the coordinates of the frame in which they were first seen.
+
+    Attributes
+    ----------
+    lines : ndarray, shape (n_bins,)
+        Intensity above background, averaged; noise may leave it below 0.
+    is_known : ndarray of bool, shape (n_bins,)
+        Where something has been measured.
+    shift_bins : float
+        How far they have moved on ln q since.
+    ratio : float
+        Nominal ratio of their strain to that of the sample: 1, 0 for what stays where it is.
+    """
+
+    lines: FloatArray
+    is_known: BoolArray
+    shift_bins: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame on the grid: what stands above the background, noise and all, and the background.
+
+    Attributes
+    ----------
+    lines, background : ndarray, shape (n_bins,)
+        0 where unmeasured; `lines` is not cut off at 0, so that noise averages out.
+    is_measured : ndarray of bool, shape (n_bins,)
+    """
+
+    lines: FloatArray
+    background: FloatArray
+    is_measured: BoolArray
+
+
+def frame_of(pattern: PreparedPattern) -> Frame:
+    """Return the frame of a prepared pattern.
+
+    Preparation cuts the signal off at 0; the smooth background is interpolated to where it did.
+    """
+    is_above = np.flatnonzero((pattern.signal > 0) & pattern.is_measured)
+    if not is_above.size:
+        background = np.where(pattern.is_measured, pattern.intensity, 0.0)
+    else:
+        below = pattern.intensity[is_above] - pattern.signal[is_above]
+        background = np.interp(np.arange(pattern.signal.size), is_above, np.maximum(below, 0.0))
+        background *= pattern.is_measured
+    lines = (pattern.intensity - background) * pattern.is_measured
+    return Frame(lines, background, pattern.is_measured)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A frame as known lines explain it.
+
+    Attributes
+    ----------
+    amplitudes : ndarray, shape (n_components,)
+        Strength of each component against its reference.
+    parts : ndarray, shape (n_components, n_bins)
+        What each adds.
+    left : ndarray, shape (n_bins,)
+        What is left of the lines, without slow offsets; 0 where unmeasured or never seen before.
+    is_covered : ndarray of bool, shape (n_bins,)
+        Where the references say what is to be expected.
+    """
+
+    amplitudes: FloatArray
+    parts: FloatArray
+    left: FloatArray
+    is_covered: BoolArray
+
+    @property
+    def expected(self) -> FloatArray:
+        """Intensity that is explained, never below 0."""
+        return np.asarray(np.maximum(self.parts.sum(axis=0), 0.0))
+
+
+def explain(
+    frame: Frame, components: Sequence[Component], *, sample_amplitude: float | None = None
+) -> Explanation:
+    """Return the frame as the components, at their shifts, explain it.
+
+    Parameters
+    ----------
+    sample_amplitude : float, optional
+        Of the first component, where least squares would not do; see `weakest_amplitude`.
+    """
+    drawn = np.stack([shifted(one.lines, one.shift_bins) for one in components])
+    is_covered = frame.is_measured & _covered(components[0])
+    amplitudes = _amplitudes(frame, drawn, is_covered)
+    if sample_amplitude is not None:
+        amplitudes[0] = min(sample_amplitude, amplitudes[0])
+    parts = amplitudes[:, None] * drawn * frame.is_measured
+    left = np.where(is_covered, frame.lines - parts.sum(axis=0), 0.0)
+    expected = np.maximum(parts.sum(axis=0), 0.0)
+    return Explanation(
+        amplitudes, parts, left - _offset(left, expected, frame, is_covered), is_covered
+    )
+
+
+def weakest_amplitude(frame: Frame, components: Sequence[Component]) -> float:
+    """Return how much of the sample its *weakest* lines allow.
+
+    While phases coexist, lines of the new one may lie on lines of the old one.
+    """
+    drawn = [np.maximum(shifted(one.lines, one.shift_bins), 0.0) for one in components]
+    others = np.sum(drawn[1:], axis=0) if len(drawn) > 1 else np.zeros_like(drawn[0])
+    is_line = (drawn[0] > 0.05 * drawn[0].max(initial=0.0)) & (others < 0.2 * drawn[0])
+    is_line &= frame.is_measured
+    if not is_line.any():
+        return 0.0
+    ratio = (frame.lines - others)[is_line] / drawn[0][is_line]
+    return max(0.0, float(np.quantile(ratio, 0.25)))
+
+
+def averaged(
+    components: Sequence[Component],
+    frame: Frame,
+    explanation: Explanation,
+    is_suspicious: BoolArray,
+    *,
+    n_averaged: int,
+) -> tuple[Component, ...]:
+    """Return the components with this frame averaged in.
+
+    What is left over is shared out as the components share what was expected. What looks like a
+    new line is hardly learned; where nothing was ever measured, the frame is taken as it is.
+    """
+    weight = np.where(
+        is_suspicious, 1 / _FRAMES_UNTIL_KNOWN, 1 / min(n_averaged + 1, _MOST_AVERAGED)
+    )
+    positive = np.maximum(explanation.parts, 0.0)
+    positive[0] += 1e-9 + 1e-3 * positive.max(initial=0.0)
+    shares = positive / positive.sum(axis=0)
+    learned = []
+    for component, share, amplitude in zip(
+        components, shares, explanation.amplitudes, strict=True
+    ):
+        lines = component.lines
+        if amplitude > 0.05:
+            step = weight * share * explanation.left / amplitude
+            lines = lines + shifted(step, -component.shift_bins)
+        learned.append(replace(component, lines=lines))
+    learned[0] = _extended(learned[0], frame, explanation)
+    return tuple(learned)
+
+
+def _extended(sample: Component, frame: Frame, explanation: Explanation) -> Component:
+    """Return the sample's lines where they came into view for the first time, too."""
+    amplitude = explanation.amplitudes[0]
+    is_new = _moved_mask(frame.is_measured, -sample.shift_bins) & ~sample.is_known
+    if not is_new.any() or amplitude <= 0.05:
+        return sample
+    others = explanation.parts[1:].sum(axis=0)
+    back = shifted((frame.lines - others) * frame.is_measured, -sample.shift_bins) / amplitude
+    lines = np.where(is_new, back, sample.lines)
+    return replace(sample, lines=lines, is_known=sample.is_known | is_new)
+
+
+def _covered(sample: Component) -> BoolArray:
+    return _moved_mask(sample.is_known, sample.shift_bins)
+
+
+def _moved_mask(mask: BoolArray, bins: float) -> BoolArray:
+    """Return the mask moved, without the bins next to its ends, which interpolation spoils."""
+    whole, margin = round(bins), 6
+    inner = uniform_filter1d(mask.astype(np.float64), 2 * margin + 1, mode="constant") > 0.999
+    out = np.zeros_like(mask)
+    if whole >= 0:
+        out[whole:] = inner[: inner.size - whole]
+    else:
+        out[:whole] = inner[-whole:]
+    return out
+
+
+def _amplitudes(frame: Frame, drawn: FloatArray, is_covered: BoolArray) -> FloatArray:
+    """Return the strengths that fit best, none below 0, by weighted least squares."""
+    # Relative errors of texture and interpolation rule where there are many counts.
+    expected = np.maximum(drawn.sum(axis=0), 0.0)
+    weight = is_covered / (expected + frame.background + 0.01 * expected.max(initial=0.0) + 1e-9)
+    normal = (drawn * weight) @ drawn.T
+    target = (drawn * weight) @ frame.lines
+    amplitudes = np.zeros(drawn.shape[0])
+    is_free = normal.diagonal() > 0
+    for _ in range(drawn.shape[0]):
+        if not is_free.any():
+            break
+        block = normal[np.ix_(is_free, is_free)]
+        ridge = 1e-6 * block.diagonal().max() * np.eye(block.shape[0])
+        amplitudes[:] = 0.0
+        amplitudes[is_free] = np.linalg.solve(block + ridge, target[is_free])
+        if (amplitudes >= 0).all():
+            break
+        is_free &= amplitudes > 0
+    return np.maximum(amplitudes, 0.0)
+
+
+def _offset(
+    left: FloatArray, expected: FloatArray, frame: Frame, is_covered: BoolArray
+) -> FloatArray:
+    """Return what is left over wide stretches: the background's own error, not lines."""
+    limit = 3 * np.sqrt(frame.background + expected) + 0.02 * expected
+    inside = uniform_filter1d(np.clip(left, -limit, limit), _OFFSET_BINS, mode="constant")
+    share = uniform_filter1d(is_covered.astype(np.float64), _OFFSET_BINS, mode="constant")
+    return np.where(is_covered, inside / np.maximum(share, 0.1), 0.0)
