@@ -121,6 +121,13 @@ def explain(
     )
 
 
+def common_amplitude(frame: Frame, components: Sequence[Component]) -> float:
+    """Return the strength of all components together against their references, above 0."""
+    drawn = np.sum([shifted(one.lines, one.shift_bins) for one in components], axis=0)[None]
+    is_covered = frame.is_measured & _covered(components[0])
+    return max(float(_amplitudes(frame, drawn, is_covered)[0]), 1e-6)
+
+
 def weakest_amplitude(frame: Frame, components: Sequence[Component]) -> float:
     """Return how much of the sample its *weakest* lines allow.
 

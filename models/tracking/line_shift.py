@@ -4,9 +4,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from phasepilot.models.arrays import FloatArray
 
+# About a line and its surroundings.
+_PULL_BINS = 15
 _NODES = np.arange(-2, 4)
 _IS_OWN_NODE = np.eye(_NODES.size, dtype=bool)
 _TAP_SCALES = np.where(_IS_OWN_NODE, 1.0, _NODES[:, None] - _NODES).prod(axis=1)
@@ -91,4 +94,24 @@ def _refined(root: FloatArray, root_reference: FloatArray, bins: float) -> LineS
         bins -= float(np.clip(pulls.sum() / slope_squared, -0.7, 0.7))
         # Scatter differs from bin to bin, so each counts with its own residual (White's estimator).
         uncertainty = math.sqrt(float(pulls @ pulls)) / slope_squared
-    return LineShift(bins, uncertainty)
+    return LineShift(bins + _median_pull(root, root_reference, bins), uncertainty)
+
+
+def _median_pull(root: FloatArray, root_reference: FloatArray, bins: float) -> float:
+    """Return how far most lines still are from the reference: those with another strain are few.
+
+    Least squares follows every line; the median over lines, by their weight, only the majority.
+    """
+    model = moved(root_reference, bins)
+    slope = np.gradient(model)
+    weight = uniform_filter1d(slope**2, _PULL_BINS)
+    is_line = weight > 0.01 * weight.max(initial=0.0)
+    if not is_line.any():
+        return 0.0
+    amplitude = float(root @ model) / max(float(model @ model), 1e-300)
+    pull = -uniform_filter1d(slope * (root - amplitude * model), _PULL_BINS)[is_line]
+    found = pull / weight[is_line] / max(amplitude, 1e-300)
+    order = np.argsort(found)
+    total = np.cumsum(weight[is_line][order])
+    middle = int(np.searchsorted(total, total[-1] / 2))
+    return float(np.clip(found[order][middle], -1.0, 1.0))

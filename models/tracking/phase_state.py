@@ -49,7 +49,7 @@ class TrackerSettings:
     frames_between_changes: float = 100.0
     max_strain_step: float = 0.012
     alarm_probability: float = 0.5
-    learning_frames: int = 6
+    learning_frames: int = 8
     declared_d_spacings_angstrom: tuple[float, ...] = ()
     declared_tolerance: float = 0.003
     established_fraction: float = 0.9

@@ -23,6 +23,7 @@ from phasepilot.models.tracking.components import (
     Explanation,
     Frame,
     averaged,
+    common_amplitude,
     explain,
     frame_of,
     weakest_amplitude,
@@ -38,11 +39,12 @@ from phasepilot.models.tracking.left_over import (
 )
 from phasepilot.models.tracking.line_shift import LineShift, measure_shift, shifted
 from phasepilot.models.tracking.motion import (
-    MotionStacks,
+    MotionSums,
     components_of,
-    first_stacks,
+    first_sums,
     is_learned,
-    stacked,
+    least_left,
+    summed,
 )
 from phasepilot.models.tracking.phase_state import PhaseState, Stage, TrackerSettings
 
@@ -60,7 +62,7 @@ class TrackerState:
     ----------
     components : tuple of Component
         The sample's lines first, then those with a strain of their own.
-    stacks : MotionStacks or None
+    sums : MotionSums or None
         While it is being learned which lines are which.
     memory : ndarray or None
         Running mean of the significance of what is left over.
@@ -73,7 +75,7 @@ class TrackerState:
 
     phase: PhaseState
     components: tuple[Component, ...]
-    stacks: MotionStacks | None
+    sums: MotionSums | None
     noise: Noise | None
     memory: FloatArray | None
     axis_value: float
@@ -97,7 +99,7 @@ class _Judged:
     frame: Frame
     shift: LineShift
     components: tuple[Component, ...]
-    stacks: MotionStacks | None
+    sums: MotionSums | None
     explanation: Explanation
     noise: Noise
     memory: FloatArray
@@ -140,7 +142,7 @@ def _first(pattern: PreparedPattern, axis_value: float, stage: Stage) -> Tracker
     return TrackerState(
         phase=phase,
         components=(Component(frame.lines, frame.is_measured, 0.0, 1.0),),
-        stacks=first_stacks(frame),
+        sums=first_sums(frame),
         noise=None,
         memory=None,
         axis_value=axis_value,
@@ -168,16 +170,21 @@ def _judged(
     is_changing = state.phase.stage is Stage.CHANGING
     shift = _track_shift(state, frame, pattern, axis_value, settings)
     components = _moved(state, frame, shift)
-    stacks = state.stacks
-    if stacks is not None and not is_changing:
-        amplitude = max(float(explain(frame, components).amplitudes[0]), 1e-6)
-        stacks = stacked(stacks, frame, shift.bins, amplitude)
+    sums = state.sums
+    earlier = sums if not is_changing else None
+    amplitude = 1.0
+    if sums is not None and not is_changing:
+        amplitude = common_amplitude(frame, components)
+        sums = summed(sums, frame, shift.bins, amplitude)
         noise_level = 1.0 if state.noise is None else float(np.median(state.noise.dispersion))
-        components = components_of(stacks, shift.bins, noise_level)
-        if is_learned(stacks, shift.bins):
-            stacks = None
+        components = components_of(sums, shift.bins, noise_level)
+        if is_learned(sums, shift.bins):
+            sums = None
     weakest = weakest_amplitude(frame, components) if is_changing else None
     explanation = explain(frame, components, sample_amplitude=weakest)
+    if earlier is not None:
+        left = least_left(explanation.left, frame, earlier, shift.bins, amplitude)
+        explanation = replace(explanation, left=left)
     noise = state.noise
     if noise is None or not is_changing:
         noise = next_noise(noise, frame, explanation)
@@ -191,7 +198,7 @@ def _judged(
     n_alone = state.n_alone + 1 if is_alone else 0
     statistic = max(change_statistic(now, n_alone), change_statistic(lasting, n_alone))
     return _Judged(
-        frame, shift, components, stacks, explanation, noise, memory, score, statistic, n_alone
+        frame, shift, components, sums, explanation, noise, memory, score, statistic, n_alone
     )
 
 
@@ -297,7 +304,7 @@ def _following(
         state,
         phase=phase,
         components=judged.components,
-        stacks=judged.stacks,
+        sums=judged.sums,
         noise=judged.noise,
         memory=judged.memory,
         axis_value=axis_value,
@@ -340,7 +347,7 @@ def _established(
 
 def _with_better_reference(state: TrackerState, judged: _Judged) -> TrackerState:
     """Return the state with this frame averaged into the references."""
-    if state.stacks is not None:
+    if state.sums is not None:
         return state
     is_suspicious = near_lines(judged.score, _SUSPICIOUS)
     components: Sequence[Component] = averaged(
