@@ -55,10 +55,15 @@ class Frame:
     is_measured: BoolArray
 
 
-def frame_of(pattern: PreparedPattern) -> Frame:
+def frame_of(pattern: PreparedPattern, is_declared: BoolArray) -> Frame:
     """Return the frame of a prepared pattern.
 
     Preparation cuts the signal off at 0; the smooth background is interpolated to where it did.
+
+    Parameters
+    ----------
+    is_declared : ndarray of bool, shape (n_bins,)
+        Bins to leave out of account, as if they had not been measured.
     """
     is_above = np.flatnonzero((pattern.signal > 0) & pattern.is_measured)
     if not is_above.size:
@@ -67,8 +72,8 @@ def frame_of(pattern: PreparedPattern) -> Frame:
         below = pattern.intensity[is_above] - pattern.signal[is_above]
         background = np.interp(np.arange(pattern.signal.size), is_above, np.maximum(below, 0.0))
         background *= pattern.is_measured
-    lines = (pattern.intensity - background) * pattern.is_measured
-    return Frame(lines, background, pattern.is_measured)
+    is_measured = pattern.is_measured & ~is_declared
+    return Frame((pattern.intensity - background) * is_measured, background, is_measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,33 +108,43 @@ def explain(
 ) -> Explanation:
     """Return the frame as the components, at their shifts, explain it.
 
+    The beam scales all of them alike; changes of a single line are learned with time.
+
     Parameters
     ----------
     sample_amplitude : float, optional
-        Of the first component, where least squares would not do; see `weakest_amplitude`.
+        Of the first component, where it fades by itself; see `weakest_amplitude`.
     """
     drawn = np.stack([shifted(one.lines, one.shift_bins) for one in components])
-    is_covered = frame.is_measured & _covered(components[0])
-    amplitudes = _amplitudes(frame, drawn, is_covered)
-    if sample_amplitude is not None:
-        amplitudes[0] = min(sample_amplitude, amplitudes[0])
+    is_covered = frame.is_measured & _moved_mask(components[0].is_known, components[0].shift_bins)
+    if sample_amplitude is None:
+        amplitudes = np.full(len(drawn), _amplitude(frame, frame.lines, drawn, is_covered))
+    else:
+        rest = frame.lines - sample_amplitude * drawn[0]
+        others = _amplitude(frame, rest, drawn[1:], is_covered)
+        amplitudes = np.array([sample_amplitude] + [others] * (len(drawn) - 1))
     parts = amplitudes[:, None] * drawn * frame.is_measured
-    left = np.where(is_covered, frame.lines - parts.sum(axis=0), 0.0)
-    expected = np.maximum(parts.sum(axis=0), 0.0)
-    return Explanation(
-        amplitudes, parts, left - _offset(left, expected, frame, is_covered), is_covered
-    )
+    total = parts.sum(axis=0)
+    left = np.where(is_covered, frame.lines - total, 0.0)
+    left -= _offset(left, np.maximum(total, 0.0), frame, is_covered)
+    return Explanation(amplitudes, parts, left, is_covered)
 
 
-def common_amplitude(frame: Frame, components: Sequence[Component]) -> float:
-    """Return the strength of all components together against their references, above 0."""
-    drawn = np.sum([shifted(one.lines, one.shift_bins) for one in components], axis=0)[None]
-    is_covered = frame.is_measured & _covered(components[0])
-    return max(float(_amplitudes(frame, drawn, is_covered)[0]), 1e-6)
+def _amplitude(
+    frame: Frame, lines: FloatArray, drawn: FloatArray, is_covered: BoolArray
+) -> float:
+    """Return the strength of all drawn lines together that fits best, above 0."""
+    if not len(drawn):
+        return 1.0
+    model = np.maximum(drawn.sum(axis=0), 0.0)
+    # Relative errors of texture and interpolation rule where there are many counts.
+    weight = is_covered / (model + frame.background + 0.01 * model.max(initial=0.0) + 1e-9)
+    norm = float((weight * model) @ model)
+    return max(float((weight * model) @ lines) / norm, 1e-6) if norm > 0 else 1e-6
 
 
 def weakest_amplitude(frame: Frame, components: Sequence[Component]) -> float:
-    """Return how much of the sample its *weakest* lines allow.
+    """Return how much of the sample its *weakest* lines allow, at most what all of them suggest.
 
     While phases coexist, lines of the new one may lie on lines of the old one.
     """
@@ -140,7 +155,8 @@ def weakest_amplitude(frame: Frame, components: Sequence[Component]) -> float:
     if not is_line.any():
         return 0.0
     ratio = (frame.lines - others)[is_line] / drawn[0][is_line]
-    return max(0.0, float(np.quantile(ratio, 0.25)))
+    all_lines = _amplitude(frame, frame.lines, np.stack(drawn), frame.is_measured)
+    return min(max(0.0, float(np.quantile(ratio, 0.25))), all_lines)
 
 
 def averaged(
@@ -187,10 +203,6 @@ def _extended(sample: Component, frame: Frame, explanation: Explanation) -> Comp
     return replace(sample, lines=lines, is_known=sample.is_known | is_new)
 
 
-def _covered(sample: Component) -> BoolArray:
-    return _moved_mask(sample.is_known, sample.shift_bins)
-
-
 def _moved_mask(mask: BoolArray, bins: float) -> BoolArray:
     """Return the mask moved, without the bins next to its ends, which interpolation spoils."""
     whole, margin = round(bins), 6
@@ -201,28 +213,6 @@ def _moved_mask(mask: BoolArray, bins: float) -> BoolArray:
     else:
         out[:whole] = inner[-whole:]
     return out
-
-
-def _amplitudes(frame: Frame, drawn: FloatArray, is_covered: BoolArray) -> FloatArray:
-    """Return the strengths that fit best, none below 0, by weighted least squares."""
-    # Relative errors of texture and interpolation rule where there are many counts.
-    expected = np.maximum(drawn.sum(axis=0), 0.0)
-    weight = is_covered / (expected + frame.background + 0.01 * expected.max(initial=0.0) + 1e-9)
-    normal = (drawn * weight) @ drawn.T
-    target = (drawn * weight) @ frame.lines
-    amplitudes = np.zeros(drawn.shape[0])
-    is_free = normal.diagonal() > 0
-    for _ in range(drawn.shape[0]):
-        if not is_free.any():
-            break
-        block = normal[np.ix_(is_free, is_free)]
-        ridge = 1e-6 * block.diagonal().max() * np.eye(block.shape[0])
-        amplitudes[:] = 0.0
-        amplitudes[is_free] = np.linalg.solve(block + ridge, target[is_free])
-        if (amplitudes >= 0).all():
-            break
-        is_free &= amplitudes > 0
-    return np.maximum(amplitudes, 0.0)
 
 
 def _offset(

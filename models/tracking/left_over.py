@@ -14,6 +14,7 @@ from phasepilot.models.tracking.line_shift import shifted
 MODEL_ERROR = 0.06
 _LINE_BINS = 7
 _N_BLOCKS = 32
+_FEWEST_QUIET = 20
 # Share of the past in the running mean of the significance: about four frames count.
 _MEMORY = 0.6
 _NEAR_BINS = 2 * _LINE_BINS
@@ -52,14 +53,8 @@ def next_noise(
     tolerance = _tolerance(explanation.expected)
     previous = 1.0 if noise is None else _per_bin(noise, left.size)
     is_quiet = explanation.is_covered & (expected > 0) & (tolerance**2 < 0.5 * previous * expected)
-    ratio = np.where(is_quiet, np.abs(left) / np.sqrt(np.maximum(expected, 1e-12)), np.nan)
-    blocks = np.array_split(ratio, _N_BLOCKS)
-    found = np.array(
-        [
-            np.nan if np.isfinite(block).sum() < 20 else (np.nanmedian(block) / 0.6745) ** 2
-            for block in blocks
-        ]
-    )
+    ratio = np.where(is_quiet, np.abs(left) / np.sqrt(np.maximum(expected, 1e-12)), np.inf)
+    found = (_medians(ratio) / 0.6745) ** 2
     dispersion = _without_gaps(found)
     if noise is None:
         return Noise(dispersion, 1)
@@ -99,11 +94,9 @@ def standardised(memory: FloatArray, is_covered: BoolArray) -> FloatArray:
     return np.where(is_covered, memory / max(scatter, ideal), 0.0)
 
 
-def highest_lines(
-    score: FloatArray, is_ignored: BoolArray, *, n_lines: int = 4
-) -> tuple[UnexplainedLine, ...]:
+def highest_lines(score: FloatArray, *, n_lines: int = 2) -> tuple[UnexplainedLine, ...]:
     """Return the highest maxima of the significance that stand apart, highest first."""
-    remaining = np.where(is_ignored, 0.0, score)
+    remaining = score.copy()
     found = []
     for _ in range(n_lines):
         top = int(remaining.argmax())
@@ -130,6 +123,17 @@ def _line_sum(values: FloatArray) -> FloatArray:
 def _per_bin(noise: Noise, n_bins: int) -> FloatArray:
     centres = (np.arange(_N_BLOCKS) + 0.5) * n_bins / _N_BLOCKS
     return np.interp(np.arange(n_bins), centres, noise.dispersion)
+
+
+def _medians(values: FloatArray) -> FloatArray:
+    """Return the median of the finite values of each block; NaN of blocks that have too few."""
+    n_block = -(-values.size // _N_BLOCKS)
+    padded = np.full(n_block * _N_BLOCKS, np.inf)
+    padded[: values.size] = values
+    rows = np.sort(padded.reshape(_N_BLOCKS, n_block), axis=1)
+    n_finite = np.isfinite(rows).sum(axis=1)
+    middle = rows[np.arange(_N_BLOCKS), np.maximum(n_finite - 1, 0) // 2]
+    return np.where(n_finite >= _FEWEST_QUIET, middle, np.nan)
 
 
 def _without_gaps(found: FloatArray) -> FloatArray:

@@ -46,12 +46,14 @@ def shifted(reference: FloatArray, bins: float) -> FloatArray:
     # Tap k is the product of (fraction - node) over the other nodes, over its value at node k.
     factors = np.where(_IS_OWN_NODE, 1.0, fraction - _NODES)
     taps = factors.prod(axis=1) / _TAP_SCALES
+    n_bins = reference.size
     reach = abs(whole) + 3
-    padded = np.pad(reference, reach, mode="edge")
+    padded = np.empty(n_bins + 2 * reach)
+    padded[:reach], padded[reach : reach + n_bins] = reference[0], reference
+    padded[reach + n_bins :] = reference[-1]
     # Output i is the reference at i - bins: the nodes lie at i - whole - node.
-    filtered = np.convolve(padded, taps, mode="valid")
     start = reach - whole - 3
-    return np.asarray(filtered[start : start + reference.size])
+    return np.convolve(padded[start : start + n_bins + 5], taps, mode="valid")
 
 
 def measure_shift(

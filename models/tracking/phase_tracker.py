@@ -5,7 +5,6 @@ going back to an earlier frame (a paused scan repeats some) is going back to its
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +22,6 @@ from phasepilot.models.tracking.components import (
     Explanation,
     Frame,
     averaged,
-    common_amplitude,
     explain,
     frame_of,
     weakest_amplitude,
@@ -99,7 +97,6 @@ class _Judged:
     frame: Frame
     shift: LineShift
     components: tuple[Component, ...]
-    sums: MotionSums | None
     explanation: Explanation
     noise: Noise
     memory: FloatArray
@@ -118,7 +115,7 @@ def advance(
 ) -> TrackerState:
     """Return the state after one more frame; `state` is None before the first."""
     if state is None:
-        return _first(pattern, axis_value, Stage.STABLE)
+        return _first(pattern, axis_value, Stage.STABLE, settings)
     if _is_beam_lost(state, pattern, settings):
         return replace(state, phase=replace(state.phase, is_beam_lost=True))
     judged = _judged(state, pattern, axis_value, settings)
@@ -129,15 +126,17 @@ def advance(
     if following.n_established >= settings.established_frames or (
         following.n_settled >= settings.settled_frames
     ):
-        return _established(following, pattern, axis_value)
+        return _established(following, pattern, axis_value, settings)
     if following.n_quiet >= settings.quiet_frames:
         quiet = replace(phase, stage=state.stage_before, changed_since_seq_num=0)
         return replace(following, phase=quiet, n_quiet=0)
     return following
 
 
-def _first(pattern: PreparedPattern, axis_value: float, stage: Stage) -> TrackerState:
-    frame = frame_of(pattern)
+def _first(
+    pattern: PreparedPattern, axis_value: float, stage: Stage, settings: TrackerSettings
+) -> TrackerState:
+    frame = frame_of(pattern, _declared_bins(pattern, settings))
     phase = PhaseState(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, stage, 0)
     return TrackerState(
         phase=phase,
@@ -166,24 +165,15 @@ def _is_beam_lost(
 def _judged(
     state: TrackerState, pattern: PreparedPattern, axis_value: float, settings: TrackerSettings
 ) -> _Judged:
-    frame = frame_of(pattern)
+    frame = frame_of(pattern, _declared_bins(pattern, settings))
     is_changing = state.phase.stage is Stage.CHANGING
     shift = _track_shift(state, frame, pattern, axis_value, settings)
     components = _moved(state, frame, shift)
-    sums = state.sums
-    earlier = sums if not is_changing else None
-    amplitude = 1.0
-    if sums is not None and not is_changing:
-        amplitude = common_amplitude(frame, components)
-        sums = summed(sums, frame, shift.bins, amplitude)
-        noise_level = 1.0 if state.noise is None else float(np.median(state.noise.dispersion))
-        components = components_of(sums, shift.bins, noise_level)
-        if is_learned(sums, shift.bins):
-            sums = None
     weakest = weakest_amplitude(frame, components) if is_changing else None
     explanation = explain(frame, components, sample_amplitude=weakest)
-    if earlier is not None:
-        left = least_left(explanation.left, frame, earlier, shift.bins, amplitude)
+    if state.sums is not None and not is_changing:
+        amplitude = float(explanation.amplitudes[0])
+        left = least_left(explanation.left, frame, state.sums, shift.bins, amplitude)
         explanation = replace(explanation, left=left)
     noise = state.noise
     if noise is None or not is_changing:
@@ -191,14 +181,13 @@ def _judged(
     score = significance(frame, explanation, noise)
     moved_bins = shift.bins - state.components[0].shift_bins
     memory = remembered(state.memory, score, moved_bins)
-    is_declared = _declared_bins(pattern, settings)
-    now = highest_lines(score, is_declared)
-    lasting = highest_lines(standardised(memory, explanation.is_covered), is_declared)
+    now = highest_lines(score)
+    lasting = highest_lines(standardised(memory, explanation.is_covered))
     is_alone = bool(lasting) and lasting[0].significance > LONE_LINE
     n_alone = state.n_alone + 1 if is_alone else 0
     statistic = max(change_statistic(now, n_alone), change_statistic(lasting, n_alone))
     return _Judged(
-        frame, shift, components, sums, explanation, noise, memory, score, statistic, n_alone
+        frame, shift, components, explanation, noise, memory, score, statistic, n_alone
     )
 
 
@@ -304,7 +293,6 @@ def _following(
         state,
         phase=phase,
         components=judged.components,
-        sums=judged.sums,
         noise=judged.noise,
         memory=judged.memory,
         axis_value=axis_value,
@@ -331,10 +319,10 @@ def _rate(state: TrackerState, shift: LineShift, axis_value: float) -> float:
 
 
 def _established(
-    state: TrackerState, pattern: PreparedPattern, axis_value: float
+    state: TrackerState, pattern: PreparedPattern, axis_value: float, settings: TrackerSettings
 ) -> TrackerState:
     """Return the state that follows what the frame shows from now on."""
-    fresh = _first(pattern, axis_value, Stage.ESTABLISHED)
+    fresh = _first(pattern, axis_value, Stage.ESTABLISHED, settings)
     phase = replace(
         state.phase,
         strain=0.0,
@@ -345,16 +333,38 @@ def _established(
     return replace(fresh, phase=phase, stage_before=Stage.ESTABLISHED)
 
 
-def _with_better_reference(state: TrackerState, judged: _Judged) -> TrackerState:
+def _with_better_reference(
+    state: TrackerState, judged: _Judged
+) -> TrackerState:
     """Return the state with this frame averaged into the references."""
     if state.sums is not None:
-        return state
+        return _with_motion_learned(state, state.sums, judged)
     is_suspicious = near_lines(judged.score, _SUSPICIOUS)
-    components: Sequence[Component] = averaged(
+    components = averaged(
         state.components,
         judged.frame,
         judged.explanation,
         is_suspicious,
         n_averaged=state.n_averaged,
     )
-    return replace(state, components=tuple(components), n_averaged=state.n_averaged + 1)
+    return replace(state, components=components, n_averaged=state.n_averaged + 1)
+
+
+def _with_motion_learned(
+    state: TrackerState, sums: MotionSums, judged: _Judged
+) -> TrackerState:
+    """Return the state that knows better which lines move with the sample."""
+    explanation, frame = judged.explanation, judged.frame
+    amplitude = float(explanation.amplitudes[0])
+    if amplitude < 0.05:
+        return state
+    is_usable = explanation.is_covered & ~near_lines(judged.score, _SIGNIFICANT)
+    lines = np.where(is_usable, frame.lines, explanation.parts.sum(axis=0)) / amplitude
+    dispersion = float(np.median(judged.noise.dispersion))
+    shift_bins = judged.shift.bins
+    following = summed(sums, lines, frame.background / amplitude, shift_bins, dispersion)
+    components = components_of(following, shift_bins)
+    if not is_learned(following, shift_bins):
+        return replace(state, components=components, sums=following)
+    n_averaged = following.n_frames
+    return replace(state, components=components, sums=None, n_averaged=n_averaged)
