@@ -53,6 +53,21 @@ _SIGNIFICANT = 4.0
 
 
 @dataclass(frozen=True, slots=True)
+class Travel:
+    """Recent steps of axis times shift, and of the axis squared: their ratio is robust to a gauge
+    whose scatter is as large as its steps.
+    """
+
+    joint: float = 0.0
+    squared: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Shift in bins for each unit of the scanned axis; 0 while it stands still."""
+        return self.joint / self.squared if self.squared > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TrackerState:
     """All that the tracker remembers; see `advance`.
 
@@ -77,7 +92,7 @@ class TrackerState:
     noise: Noise | None
     memory: FloatArray | None
     axis_value: float
-    shift_rate: float
+    travel: Travel
     total_intensity: float
     line_intensity: float
     stage_before: Stage = Stage.STABLE
@@ -145,7 +160,7 @@ def _first(
         noise=None,
         memory=None,
         axis_value=axis_value,
-        shift_rate=0.0,
+        travel=Travel(),
         total_intensity=float(pattern.intensity.sum()),
         line_intensity=float(pattern.signal.sum()),
     )
@@ -201,8 +216,9 @@ def _track_shift(
     """Return the shift of the sample's lines; by extrapolation once too little of them is left."""
     sample = state.components[0]
     travel = axis_value - state.axis_value
-    expected = sample.shift_bins + (state.shift_rate * travel if math.isfinite(travel) else 0.0)
     reach = settings.max_strain_step / pattern.grid.bin_width
+    ahead = state.travel.rate * travel if math.isfinite(travel) else 0.0
+    expected = sample.shift_bins + min(max(ahead, -reach), reach)
     if state.phase.stage is Stage.CHANGING:
         if state.phase.new_phase_fraction > 0.7:
             return LineShift(expected, math.nan)
@@ -296,7 +312,7 @@ def _following(
         noise=judged.noise,
         memory=judged.memory,
         axis_value=axis_value,
-        shift_rate=_rate(state, judged.shift, axis_value),
+        travel=_travelled(state, judged.shift, axis_value),
         total_intensity=float(pattern.intensity.sum()),
         line_intensity=float(pattern.signal.sum()),
         stage_before=state.stage_before if is_changing else phase.stage,
@@ -309,13 +325,16 @@ def _following(
     )
 
 
-def _rate(state: TrackerState, shift: LineShift, axis_value: float) -> float:
-    """Return the running shift per unit of the scanned axis; 0 while the axis stands still."""
-    travel = axis_value - state.axis_value
-    if not math.isfinite(travel) or travel == 0.0 or not math.isfinite(shift.uncertainty_bins):
-        return state.shift_rate
-    rate = (shift.bins - state.components[0].shift_bins) / travel
-    return rate if state.shift_rate == 0.0 else 0.5 * (rate + state.shift_rate)
+def _travelled(state: TrackerState, shift: LineShift, axis_value: float) -> Travel:
+    """Return how shift and axis go together, with this step; no step where either is unknown."""
+    axis_step = axis_value - state.axis_value
+    shift_step = shift.bins - state.components[0].shift_bins
+    if not (math.isfinite(axis_step) and math.isfinite(shift.uncertainty_bins)):
+        return state.travel
+    return Travel(
+        0.8 * state.travel.joint + axis_step * shift_step,
+        0.8 * state.travel.squared + axis_step**2,
+    )
 
 
 def _established(
