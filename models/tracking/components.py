@@ -11,7 +11,7 @@ from phasepilot.models.preprocessing.preparation import PreparedPattern
 from phasepilot.models.tracking.line_shift import shifted
 
 # How many frames the reference lines are averaged over.
-_MOST_AVERAGED = 12
+_MOST_AVERAGED = 20
 # Unexplained lines that stay are taken for known ones after about this many frames.
 _FRAMES_UNTIL_KNOWN = 60
 _OFFSET_BINS = 151
@@ -123,16 +123,14 @@ def explain(
         rest = frame.lines - sample_amplitude * drawn[0]
         others = _amplitude(frame, rest, drawn[1:], is_covered)
         amplitudes = np.array([sample_amplitude] + [others] * (len(drawn) - 1))
-    parts = amplitudes[:, None] * drawn * frame.is_measured
+    parts = amplitudes[:, None] * drawn
     total = parts.sum(axis=0)
     left = np.where(is_covered, frame.lines - total, 0.0)
     left -= _offset(left, np.maximum(total, 0.0), frame, is_covered)
     return Explanation(amplitudes, parts, left, is_covered)
 
 
-def _amplitude(
-    frame: Frame, lines: FloatArray, drawn: FloatArray, is_covered: BoolArray
-) -> float:
+def _amplitude(frame: Frame, lines: FloatArray, drawn: FloatArray, is_covered: BoolArray) -> float:
     """Return the strength of all drawn lines together that fits best, above 0."""
     if not len(drawn):
         return 1.0
@@ -179,9 +177,7 @@ def averaged(
     positive[0] += 1e-9 + 1e-3 * positive.max(initial=0.0)
     shares = positive / positive.sum(axis=0)
     learned = []
-    for component, share, amplitude in zip(
-        components, shares, explanation.amplitudes, strict=True
-    ):
+    for component, share, amplitude in zip(components, shares, explanation.amplitudes, strict=True):
         lines = component.lines
         if amplitude > 0.05:
             step = weight * share * explanation.left / amplitude

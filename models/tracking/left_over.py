@@ -44,9 +44,7 @@ class UnexplainedLine:
     significance: float
 
 
-def next_noise(
-    noise: Noise | None, frame: Frame, explanation: Explanation
-) -> Noise:
+def next_noise(noise: Noise | None, frame: Frame, explanation: Explanation) -> Noise:
     """Return the noise with one more frame averaged in, by the median over blocks of bins."""
     expected = _line_sum(explanation.expected + frame.background)
     left = _line_sum(explanation.left)

@@ -51,7 +51,7 @@ class TrackerSettings:
     alarm_probability: float = 0.5
     learning_frames: int = 8
     declared_d_spacings_angstrom: tuple[float, ...] = ()
-    declared_tolerance: float = 0.009
+    declared_tolerance: float = 0.012
     established_fraction: float = 0.9
     established_frames: int = 2
     settled_frames: int = 25

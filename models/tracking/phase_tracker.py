@@ -50,6 +50,8 @@ from phasepilot.models.tracking.phase_state import PhaseState, Stage, TrackerSet
 # from which they count as one.
 _SUSPICIOUS = 2.5
 _SIGNIFICANT = 4.0
+# Variance, in bins, of a companion about its nominal ratio from one frame to the next.
+_COMPANION_SCATTER = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,7 @@ def _first(
     )
 
 
-def _is_beam_lost(
-    state: TrackerState, pattern: PreparedPattern, settings: TrackerSettings
-) -> bool:
+def _is_beam_lost(state: TrackerState, pattern: PreparedPattern, settings: TrackerSettings) -> bool:
     """Return whether lines, or lines and background together, are all but gone."""
     ratio = settings.lost_beam_ratio
     return bool(
@@ -201,9 +201,7 @@ def _judged(
     is_alone = bool(lasting) and lasting[0].significance > LONE_LINE
     n_alone = state.n_alone + 1 if is_alone else 0
     statistic = max(change_statistic(now, n_alone), change_statistic(lasting, n_alone))
-    return _Judged(
-        frame, shift, components, explanation, noise, memory, score, statistic, n_alone
-    )
+    return _Judged(frame, shift, components, explanation, noise, memory, score, statistic, n_alone)
 
 
 def _track_shift(
@@ -237,11 +235,32 @@ def _track_shift(
 
 
 def _moved(state: TrackerState, frame: Frame, shift: LineShift) -> tuple[Component, ...]:
-    """Return the components where this frame shows them."""
+    """Return the components where this frame shows them.
+
+    Once companions are learned, each is measured: its strain keeps no exact ratio to the sample's.
+    """
     sample, *others = state.components
     change = shift.bins - sample.shift_bins
     moved = [replace(sample, shift_bins=shift.bins)]
     moved += [replace(one, shift_bins=one.shift_bins + one.ratio * change) for one in others]
+    if state.sums is not None or state.phase.stage is Stage.CHANGING:
+        return tuple(moved)
+    drawn = [np.maximum(shifted(one.lines, one.shift_bins), 0.0) for one in moved]
+    total = np.sum(drawn, axis=0)
+    for k, one in enumerate(moved[1:], start=1):
+        if one.ratio == 0.0:
+            continue
+        found = measure_shift(
+            frame.lines - (total - drawn[k]),
+            one.lines,
+            expected_bins=one.shift_bins,
+            reach_bins=2,
+        )
+        # Few counts: a measurement that knows no better than the prediction is not followed.
+        weight = _COMPANION_SCATTER / (_COMPANION_SCATTER + found.uncertainty_bins**2)
+        if math.isfinite(found.uncertainty_bins):
+            step = weight * (found.bins - one.shift_bins)
+            moved[k] = replace(one, shift_bins=one.shift_bins + min(max(step, -1.0), 1.0))
     return tuple(moved)
 
 
@@ -352,9 +371,7 @@ def _established(
     return replace(fresh, phase=phase, stage_before=Stage.ESTABLISHED)
 
 
-def _with_better_reference(
-    state: TrackerState, judged: _Judged
-) -> TrackerState:
+def _with_better_reference(state: TrackerState, judged: _Judged) -> TrackerState:
     """Return the state with this frame averaged into the references."""
     if state.sums is not None:
         return _with_motion_learned(state, state.sums, judged)
@@ -369,9 +386,7 @@ def _with_better_reference(
     return replace(state, components=components, n_averaged=state.n_averaged + 1)
 
 
-def _with_motion_learned(
-    state: TrackerState, sums: MotionSums, judged: _Judged
-) -> TrackerState:
+def _with_motion_learned(state: TrackerState, sums: MotionSums, judged: _Judged) -> TrackerState:
     """Return the state that knows better which lines move with the sample."""
     explanation, frame = judged.explanation, judged.frame
     amplitude = float(explanation.amplitudes[0])
