@@ -2,7 +2,7 @@
 
 A new phase brings several lines; a reflection of a diamond or of a stray crystal is a single one.
 So the statistic takes the two highest unexplained lines, and lets the higher one count only a
-little more than the lower one, unless it stays.
+little more than the lower one. A phase that shows a single line in the measured range is missed.
 """
 
 import math
@@ -15,33 +15,28 @@ from phasepilot.models.tracking.left_over import UnexplainedLine
 # the spread over halves of the runs, by `python benchmarks/tracker_null_statistics.py`.
 NULL_LEVEL = 3.0
 NULL_SCALE = 0.6
-# A single line counts this much more than the next one, and this much more each frame it stays.
+# The higher line counts at most this much more than the lower one.
 _LEAD = 3.0
-_LEAD_PER_FRAME = 0.15
-LONE_LINE = 6.0
 
 
-def change_statistic(lines: Sequence[UnexplainedLine], n_frames_alone: int) -> float:
+def change_statistic(lines: Sequence[UnexplainedLine]) -> float:
     """Return the joint significance of the two highest lines, in standard deviations.
 
     Parameters
     ----------
     lines : sequence of UnexplainedLine
         Highest first.
-    n_frames_alone : int
-        For how many frames running the highest has stood above `LONE_LINE`.
 
     Examples
     --------
     >>> lone = [UnexplainedLine(100, 90.0), UnexplainedLine(300, 3.0)]
     >>> pair = [UnexplainedLine(100, 9.0), UnexplainedLine(300, 8.0)]
-    >>> round(change_statistic(lone, 0), 1), round(change_statistic(pair, 0), 1)
+    >>> round(change_statistic(lone), 1), round(change_statistic(pair), 1)
     (6.4, 12.0)
     """
     heights = [line.significance for line in lines[:2]]
     first, second = (*heights, 0.0, 0.0)[:2]
-    lead = _LEAD + _LEAD_PER_FRAME * n_frames_alone
-    return (min(first, second + lead) + second) / math.sqrt(2)
+    return (min(first, second + _LEAD) + second) / math.sqrt(2)
 
 
 def alarm_level(false_alarms_per_10000_frames: float) -> float:

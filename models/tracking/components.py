@@ -4,17 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from phasepilot.models.arrays import BoolArray, FloatArray
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 from phasepilot.models.tracking.line_shift import shifted
 
-# How many frames the reference lines are averaged over.
+# How many frames the reference is averaged over: long where there is only noise, but lines of
+# axes that yield differently must be followed.
 _MOST_AVERAGED = 20
+_LINES_AVERAGED = 6
 # Unexplained lines that stay are taken for known ones after about this many frames.
 _FRAMES_UNTIL_KNOWN = 60
 _OFFSET_BINS = 151
+# A line and its surroundings, and how far beside the others it may lie, both in bins.
+_DISPLACED_BINS = 11
+_DISPLACEMENT_BINS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,10 @@ class Explanation:
     parts : ndarray, shape (n_components, n_bins)
         What each adds.
     left : ndarray, shape (n_bins,)
-        What is left of the lines, without slow offsets; 0 where unmeasured or never seen before.
+        What is left of the lines, without slow offsets and without what lines do that moved a
+        little apart from the others; 0 where unmeasured or never seen before.
+    displaced : ndarray, shape (n_bins,)
+        What those lines do: axes of a crystal yield differently.
     is_covered : ndarray of bool, shape (n_bins,)
         Where the references say what is to be expected.
     """
@@ -95,6 +103,7 @@ class Explanation:
     amplitudes: FloatArray
     parts: FloatArray
     left: FloatArray
+    displaced: FloatArray
     is_covered: BoolArray
 
     @property
@@ -126,8 +135,24 @@ def explain(
     parts = amplitudes[:, None] * drawn
     total = parts.sum(axis=0)
     left = np.where(is_covered, frame.lines - total, 0.0)
-    left -= _offset(left, np.maximum(total, 0.0), frame, is_covered)
-    return Explanation(amplitudes, parts, left, is_covered)
+    expected = np.maximum(total, 0.0)
+    left -= _offset(left, expected, frame, is_covered)
+    displaced = _displaced(left, expected, frame) * is_covered
+    return Explanation(amplitudes, parts, left - displaced, displaced, is_covered)
+
+
+def _displaced(left: FloatArray, expected: FloatArray, frame: Frame) -> FloatArray:
+    """Return what of the rest single lines explain that lie up to a bin beside where they should.
+
+    A displacement d of a line e adds -d de/dx; d is found for the surroundings of each bin, by least
+    squares with a prior of one bin, so that noise moves no weak line.
+    """
+    slope = -np.gradient(expected)
+    variance = (expected + frame.background) / (_DISPLACED_BINS * _DISPLACEMENT_BINS**2)
+    joint = uniform_filter1d(left * slope, _DISPLACED_BINS)
+    squared = uniform_filter1d(slope**2 + variance, _DISPLACED_BINS)
+    displacement = np.clip(joint / np.maximum(squared, 1e-12), -1.5, 1.5)
+    return np.asarray(displacement * slope)
 
 
 def _amplitude(frame: Frame, lines: FloatArray, drawn: FloatArray, is_covered: BoolArray) -> float:
@@ -167,12 +192,17 @@ def averaged(
 ) -> tuple[Component, ...]:
     """Return the components with this frame averaged in.
 
-    What is left over is shared out as the components share what was expected. What looks like a
-    new line is hardly learned; where nothing was ever measured, the frame is taken as it is.
+    What is left over is shared out as the components share what was expected. What looks like a new
+    line is hardly learned; where nothing was ever measured, the frame is taken as it is.
     """
+    height = maximum_filter1d(explanation.expected, _DISPLACED_BINS)
+    is_held = is_suspicious & (explanation.left > 0.5 * height)
+    is_line = height > 3 * np.sqrt(frame.background + height)
     weight = np.where(
-        is_suspicious, 1 / _FRAMES_UNTIL_KNOWN, 1 / min(n_averaged + 1, _MOST_AVERAGED)
+        is_line, 1 / min(n_averaged + 1, _LINES_AVERAGED), 1 / min(n_averaged + 1, _MOST_AVERAGED)
     )
+    weight = np.where(is_held, 1 / _FRAMES_UNTIL_KNOWN, weight)
+    change = weight * (explanation.left + explanation.displaced)
     positive = np.maximum(explanation.parts, 0.0)
     positive[0] += 1e-9 + 1e-3 * positive.max(initial=0.0)
     shares = positive / positive.sum(axis=0)
@@ -180,7 +210,7 @@ def averaged(
     for component, share, amplitude in zip(components, shares, explanation.amplitudes, strict=True):
         lines = component.lines
         if amplitude > 0.05:
-            step = weight * share * explanation.left / amplitude
+            step = share * change / amplitude
             lines = lines + shifted(step, -component.shift_bins)
         learned.append(replace(component, lines=lines))
     learned[0] = _extended(learned[0], frame, explanation)
@@ -201,7 +231,7 @@ def _extended(sample: Component, frame: Frame, explanation: Explanation) -> Comp
 
 def _moved_mask(mask: BoolArray, bins: float) -> BoolArray:
     """Return the mask moved, without the bins next to its ends, which interpolation spoils."""
-    whole, margin = round(bins), 6
+    whole, margin = round(bins), 12
     inner = uniform_filter1d(mask.astype(np.float64), 2 * margin + 1, mode="constant") > 0.999
     out = np.zeros_like(mask)
     if whole >= 0:

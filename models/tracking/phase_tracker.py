@@ -12,7 +12,6 @@ import numpy as np
 from phasepilot.models.arrays import BoolArray, FloatArray
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 from phasepilot.models.tracking.change_statistic import (
-    LONE_LINE,
     alarm_level,
     change_probability,
     change_statistic,
@@ -56,8 +55,9 @@ _COMPANION_SCATTER = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Travel:
-    """Recent steps of axis times shift, and of the axis squared: their ratio is robust to a gauge
-    whose scatter is as large as its steps.
+    """Recent steps of axis times shift, and of the axis squared.
+
+    Their ratio bears a gauge whose scatter is as large as its steps.
     """
 
     joint: float = 0.0
@@ -83,9 +83,9 @@ class TrackerState:
         Running mean of the significance of what is left over.
     n_frames, n_averaged : int
         Frames since the current phase was taken as the reference, and those averaged into it.
-    n_alone, n_established, n_quiet, n_settled : int
-        For how many frames running a single line has stood out, the new phase has been nearly all,
-        nothing has been left over, and the fraction has stayed as it was at `settled_fraction`.
+    n_established, n_quiet, n_settled : int
+        For how many frames running the new phase has been nearly all, nothing has been left over,
+        and the fraction has stayed as it was at `settled_fraction`.
     """
 
     phase: PhaseState
@@ -100,7 +100,6 @@ class TrackerState:
     stage_before: Stage = Stage.STABLE
     n_frames: int = 1
     n_averaged: int = 1
-    n_alone: int = 0
     n_established: int = 0
     n_quiet: int = 0
     n_settled: int = 0
@@ -119,7 +118,6 @@ class _Judged:
     memory: FloatArray
     score: FloatArray
     statistic: float
-    n_alone: int
 
 
 def advance(
@@ -198,10 +196,8 @@ def _judged(
     memory = remembered(state.memory, score, moved_bins)
     now = highest_lines(score)
     lasting = highest_lines(standardised(memory, explanation.is_covered))
-    is_alone = bool(lasting) and lasting[0].significance > LONE_LINE
-    n_alone = state.n_alone + 1 if is_alone else 0
-    statistic = max(change_statistic(now, n_alone), change_statistic(lasting, n_alone))
-    return _Judged(frame, shift, components, explanation, noise, memory, score, statistic, n_alone)
+    statistic = max(change_statistic(now), change_statistic(lasting))
+    return _Judged(frame, shift, components, explanation, noise, memory, score, statistic)
 
 
 def _track_shift(
@@ -336,7 +332,6 @@ def _following(
         line_intensity=float(pattern.signal.sum()),
         stage_before=state.stage_before if is_changing else phase.stage,
         n_frames=state.n_frames + 1,
-        n_alone=judged.n_alone,
         n_established=state.n_established + 1 if is_new else 0,
         n_quiet=state.n_quiet + 1 if is_quiet else 0,
         n_settled=state.n_settled + 1 if is_settled else 0,
