@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from phasepilot.agent.errors import ConfigurationError
 from phasepilot.models.networks.registry import DEFAULT_MODEL
 from phasepilot.models.steering.compression_rule import CompressionSettings
-from phasepilot.models.tracking.phase_tracker import TrackerSettings
+from phasepilot.models.tracking.phase_state import TrackerSettings
 
 
 class AgentConfiguration(BaseModel):

@@ -17,7 +17,8 @@ from phasepilot.models.steering.compression_rule import (
     first_steering_state,
 )
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS, Action, Advice, Suggestion
-from phasepilot.models.tracking.phase_tracker import PhaseState, TrackerState, advance
+from phasepilot.models.tracking.phase_state import PhaseState
+from phasepilot.models.tracking.phase_tracker import TrackerState, advance
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from phasepilot.models.suggestion import Action, Suggestion
-from phasepilot.models.tracking.phase_tracker import PhaseState, Stage
+from phasepilot.models.tracking.phase_state import PhaseState, Stage
 
 
 @dataclass(frozen=True, slots=True)

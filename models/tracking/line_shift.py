@@ -76,7 +76,9 @@ def measure_shift(
     window = padded[abs(centre) + centre :][: root.size + 2 * reach_bins]
     correlation = np.correlate(window, root_reference, mode="valid")
     bins = float(centre + int(correlation.argmax()) - reach_bins)
-    return _refined(root, root_reference, bins)
+    found = _refined(root, root_reference, bins)
+    least, most = centre - reach_bins - 1.0, centre + reach_bins + 1.0
+    return LineShift(min(max(found.bins, least), most), found.uncertainty_bins)
 
 
 def _refined(root: FloatArray, root_reference: FloatArray, bins: float) -> LineShift:
