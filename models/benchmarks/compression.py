@@ -241,6 +241,17 @@ def _lattice_figures(
             medians(lambda one: one.volume_error),
             "V/V0 against the first frame, relative error; no phase is given",
         ),
+        _median_figure(
+            "cell_axis_relative_error_median",
+            medians(lambda one: one.axis_error),
+            "worst of a, b, c against the truth, relative error; the crystal is given",
+            goal="5e-4",
+        ),
+        _median_figure(
+            "cell_volume_relative_error_median",
+            medians(lambda one: one.cell_volume_error),
+            "volume of the cell, relative error; the crystal is given",
+        ),
     ]
 
 

@@ -22,11 +22,18 @@ from phasepilot.models.diffraction.reflections import powder_sticks
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.configuration import Preprocessing
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
+from phasepilot.models.tracking.lattice import (
+    KnownLines,
+    known_lines,
+    refined_cell,
+    starting_strain,
+)
 from phasepilot.models.tracking.phase_state import PhaseState, Stage, TrackerSettings
 from phasepilot.models.tracking.phase_tracker import TrackerState, advance
 
 TRACKER = "tracker"
 _MOST_WORKERS = 2
+_CELL_STEP = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,10 @@ class FollowedRun:
     changed_since : ndarray of int, shape (n_frames,)
         Index of the frame since which the tracker sees a change; -1 when there is none.
     length_error, volume_error : ndarray, shape (n_frames,)
-        Relative, of the old phase, before it begins to change; NaN elsewhere.
+        Relative, of the old phase, before it begins to change; NaN elsewhere. No phase is given.
+    axis_error, cell_volume_error : ndarray, shape (n_frames,)
+        The same with the crystal of the old phase given: the worst of a, b, c, and the volume of
+        the cell.
     """
 
     task: Task
@@ -80,6 +90,8 @@ class FollowedRun:
     changed_since: FloatArray
     length_error: FloatArray
     volume_error: FloatArray
+    axis_error: FloatArray
+    cell_volume_error: FloatArray
 
     def alarms(self, method: str, threshold: float) -> list[int]:
         """Return the frames in which the method raises an alarm."""
@@ -149,6 +161,7 @@ def followed(task: Task, *, settings: TrackerSettings, with_baselines: bool = Tr
         is_there = np.cumsum([one is not None for one in frames]) - 1
         scores |= {name: method(rows[is_there[seen]]) for name, method in BASELINES.items()}
     lengths, volumes = _lattice_errors(run, states)
+    axes, cell_volumes = _cell_errors(run, frames)
     return FollowedRun(
         task=task,
         material=run.material,
@@ -162,6 +175,8 @@ def followed(task: Task, *, settings: TrackerSettings, with_baselines: bool = Tr
         changed_since=np.array([state.changed_since_seq_num - 1 for state in states], dtype=float),
         length_error=lengths,
         volume_error=volumes,
+        axis_error=axes,
+        cell_volume_error=cell_volumes,
     )
 
 
@@ -207,3 +222,26 @@ def _lattice_errors(
         np.where(is_old, length_error, nowhere),
         np.where(is_old, np.abs(found / volume - 1), nowhere),
     )
+
+
+def _cell_errors(
+    run: CompressionRun, frames: Sequence[PreparedPattern | None]
+) -> tuple[FloatArray, FloatArray]:
+    """Return relative errors of the worst axis and the volume; every tenth frame is refined."""
+    axis_error, volume_error = np.full((2, len(frames)), np.nan)
+    lines: KnownLines | None = None
+    for index in range(0, len(frames), _CELL_STEP):
+        frame = frames[index]
+        if frame is None or run.is_lost[index] or run.new_mass_fraction[index] > 0:
+            continue
+        if lines is None:
+            lines = known_lines(run.old.crystal, frame.grid)
+        strain = starting_strain(lines, frame.signal, frame.grid)
+        found = refined_cell(lines, frame.signal, frame.grid, strain=strain)
+        pressure = float(run.pressure_gpa[index])
+        lengths = np.array(run.old.crystal.cell[:3]) * run.old.length_ratios(pressure)
+        volume = run.old.crystal.volume_cubic_angstrom * run.old.volume_ratio(pressure)
+        if found.is_refined:
+            axis_error[index] = np.abs(np.array(found.cell[:3]) / lengths - 1).max()
+            volume_error[index] = abs(found.volume_angstrom3 / volume - 1)
+    return axis_error, volume_error

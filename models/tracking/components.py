@@ -15,7 +15,7 @@ from phasepilot.models.tracking.line_shift import shifted
 _MOST_AVERAGED = 20
 _LINES_AVERAGED = 6
 # Unexplained lines that stay are taken for known ones after about this many frames.
-_FRAMES_UNTIL_KNOWN = 60
+_FRAMES_UNTIL_KNOWN = 30
 _OFFSET_BINS = 151
 # A line and its surroundings, and how far beside the others it may lie, both in bins.
 _DISPLACED_BINS = 11

@@ -7,6 +7,7 @@ linear least squares, as many unknowns as symmetry leaves free.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.diffraction.crystals.crystal import Crystal
@@ -62,6 +63,8 @@ class Lattice:
     volume_angstrom3, volume_uncertainty_angstrom3 : float
     n_lines : int
         How many lines it rests on.
+    metric : ndarray, shape (3, 3)
+        Reciprocal metric, to start the next frame from.
     """
 
     cell: tuple[float, ...]
@@ -69,6 +72,7 @@ class Lattice:
     volume_angstrom3: float
     volume_uncertainty_angstrom3: float
     n_lines: int
+    metric: FloatArray
 
     @property
     def is_refined(self) -> bool:
@@ -111,6 +115,29 @@ def _basis(crystal: Crystal) -> FloatArray:
     return np.stack(rows)
 
 
+def starting_strain(
+    lines: KnownLines, signal: FloatArray, grid: LogQGrid, *, lowest: float = -0.2
+) -> float:
+    """Return the linear strain, up to 5 % in tension, at which the crystal's lines meet a frame's.
+
+    To start `refined_cell` from, when the sample may be far from where its crystal was measured.
+    """
+    root = np.sqrt(np.maximum(uniform_filter1d(signal, 5), 0.0))
+    squared = np.einsum("li,ij,lj->l", lines.hkl, lines.metric, lines.hkl)
+    log_q0 = np.log(grid.q_per_angstrom[0])
+    place = (np.log(2 * np.pi * np.sqrt(squared)) - log_q0) / grid.bin_width
+    shifts = np.arange(np.log1p(-0.05), -np.log1p(lowest), grid.bin_width) / grid.bin_width
+    bins = np.rint(place + shifts[:, None]).astype(int)
+    is_inside = (bins >= 0) & (bins < root.size)
+    seen = np.where(is_inside, root[np.clip(bins, 0, root.size - 1)], 0.0)
+    weight = np.sqrt(lines.strength)
+    # Lines beyond the range say nothing; a strain that leaves most of them there is no match.
+    known = (is_inside * weight).sum(axis=1)
+    score = (np.minimum(seen, np.quantile(root, 0.995)) * weight).sum(axis=1)
+    score = np.where(known > 0.5 * weight.sum(), score / np.maximum(known, 1e-12), 0.0)
+    return float(np.expm1(-shifts[int(score.argmax())] * grid.bin_width))
+
+
 def refined_cell(
     lines: KnownLines,
     signal: FloatArray,
@@ -144,7 +171,7 @@ def refined_cell(
         weight = _robust(weight, relative, residual, is_used)
         n_used = int((weight > 0).sum())
         if n_used <= len(lines.basis):
-            return _none(n_used)
+            return _none(n_used, metric)
         normal = (relative * weight[:, None]).T @ relative
         ridge = 1e-9 * np.trace(normal) * np.eye(len(normal))
         change = np.linalg.solve(normal + ridge, (relative * weight[:, None]).T @ residual)
@@ -209,6 +236,7 @@ def _lattice(
         float(parameters[6]),
         float(spread[6]),
         n_used,
+        metric,
     )
 
 
@@ -222,6 +250,6 @@ def _parameters(metric: FloatArray) -> FloatArray:
     return np.concatenate([lengths, angles, [np.sqrt(max(np.linalg.det(direct), 0.0))]])
 
 
-def _none(n_used: int) -> Lattice:
+def _none(n_used: int, metric: FloatArray) -> Lattice:
     nothing = (float("nan"),) * 6
-    return Lattice(nothing, nothing, float("nan"), float("nan"), n_used)
+    return Lattice(nothing, nothing, float("nan"), float("nan"), n_used, metric)

@@ -12,6 +12,9 @@ from phasepilot.models.tracking.line_shift import shifted
 # Line intensities may differ this much from the reference (texture, grain statistics, a fraction of
 # a bin of shift) without being called a change.
 MODEL_ERROR = 0.06
+# What is left over counts in units of this share of the strongest line at least. Weak lines of a cell
+# that were taken for the sample's are fainter than a phase that begins.
+FAINT_SHARE = 0.004
 _LINE_BINS = 7
 _N_BLOCKS = 32
 _FEWEST_QUIET = 20
@@ -70,7 +73,9 @@ def significance(frame: Frame, explanation: Explanation, noise: Noise) -> FloatA
     expected = _line_sum(explanation.expected + frame.background) / dispersion
     left = _line_sum(explanation.left) / dispersion
     root = np.sqrt(np.maximum(expected + left, 0.0) + 0.375) - np.sqrt(expected + 0.375)
-    tolerance = _tolerance(explanation.expected) / dispersion
+    known = _line_sum(explanation.expected)
+    faint = FAINT_SHARE * float(known.max(initial=0.0, where=explanation.is_covered))
+    tolerance = np.hypot(_tolerance(explanation.expected), faint) / dispersion
     scaled = 2 * root / np.sqrt(1 + tolerance**2 / np.maximum(expected, 1e-3))
     return np.where(explanation.is_covered, scaled, 0.0)
 
