@@ -63,7 +63,8 @@ def main() -> None:
     for one in sorted(runs, key=lambda one: -one.statistic[8:].max())[:12]:
         at = int(one.statistic[8:].argmax()) + 8
         print(
-            f"  {one.material} {one.peak_counts:.0f} counts, run {one.task.number}: {one.statistic.max():.1f} in frame {at}"
+            f"  {one.material}, {one.peak_counts:.0f} counts, run {one.task.number}:"
+            f" {one.statistic[8:].max():.1f} in frame {at}"
         )
 
 

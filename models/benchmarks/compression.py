@@ -6,6 +6,7 @@ and 200, of 150 frames each. The runs are those of `compression_runs`.
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -70,16 +71,16 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         prefix = "" if name == TRACKER else f"{name}_"
         figures += _figures(name, threshold, nulls, transitions, prefix)
     figures += _lattice_figures(nulls, transitions)
-    all_nulls, all_transitions = sum(nulls, []), sum(transitions, [])
+    all_nulls, all_transitions = [*chain(*nulls)], [*chain(*transitions)]
     curves = tuple(
         Curve(name, _WEIGHT_PERCENT, _detected_by(all_transitions, name, threshold))
         for name, threshold in thresholds.items()
     )
     items = tuple(_item(one, thresholds) for one in [*all_nulls, *all_transitions])
     notes = (
-        f"Each baseline's threshold is its highest score on {len(calibration)} null runs of another"
-        " seed: about one false alarm in as many frames. The tracker's comes with its settings.",
-        "detect_at_Xwt: an alarm between the onset and two frames after the new phase reaches X wt%;"
+        f"Each baseline's threshold is its highest score on {len(calibration)} null runs of"
+        " another seed: about one false alarm in as many frames. The tracker's is its default.",
+        "detect_at_Xwt: an alarm between the onset and two frames after reaching X wt%;"
         " detect_by_5wt: no later than that frame itself. Runs take 6 to 48 frames to change.",
         "Changepoints and matrix factorisation see the whole run before they judge a frame.",
     )
@@ -220,7 +221,7 @@ def _onset_errors(runs: Sequence[FollowedRun], name: str, threshold: float) -> F
 def _lattice_figures(
     nulls: Sequence[Sequence[FollowedRun]], transitions: Sequence[Sequence[FollowedRun]]
 ) -> list[Figure]:
-    """Return errors of length and volume of the first phase until it changes, tracked without CIF."""
+    """Return errors of the first phase's lattice until it changes, without and with its crystal."""
 
     def medians(values: Callable[[FollowedRun], FloatArray]) -> list[FloatArray]:
         found = []

@@ -1,4 +1,4 @@
-"""Other ways to notice a phase change in a run, each as one score a frame: an alarm where it is high.
+"""Other ways to notice a phase change in a run: one score a frame, an alarm where it is high.
 
 None removes the strain. What looks at the whole run, or knows its end, is called offline.
 """
@@ -30,7 +30,7 @@ def cosine_to_previous(rows: FloatArray) -> FloatArray:
 
 
 def chi_squared_cusum(rows: FloatArray) -> FloatArray:
-    """Return the cumulative sum of how much further frames lie from the first ten than those did."""
+    """Return the cumulative sum of how much further frames lie from the first ten than they did."""
     unit = _unit(rows)
     distance = ((unit - unit[:_N_FIRST].mean(axis=0)) ** 2).sum(axis=1)
     usual = distance[:_N_FIRST]
@@ -90,12 +90,13 @@ def _factorised(model: "NMF", rows: FloatArray) -> FloatArray:  # type: ignore[n
 
 
 def _unit(rows: FloatArray) -> FloatArray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
 
 def _coarse(rows: FloatArray) -> FloatArray:
     n_each = rows.shape[1] // _N_COARSE
-    return rows[:, : n_each * _N_COARSE].reshape(len(rows), _N_COARSE, n_each).mean(axis=2)
+    coarse = rows[:, : n_each * _N_COARSE].reshape(len(rows), _N_COARSE, n_each)
+    return np.asarray(coarse.mean(axis=2))
 
 
 def _settled(score: FloatArray) -> FloatArray:

@@ -123,8 +123,8 @@ def _pressure_path(
     """Return a path of uneven steps of one sign that is at the onset in that frame, above 0."""
     steps = rng.uniform(0.7, 1.3, n_frames - 1)
     way = np.concatenate([[0.0], np.cumsum(steps)])
-    path = start_gpa + (onset_gpa - start_gpa) * way / way[onset_frame]
-    return np.maximum(path, 0.02 * onset_gpa)
+    path: FloatArray = start_gpa + (onset_gpa - start_gpa) * way / way[onset_frame]
+    return np.asarray(np.maximum(path, 0.02 * onset_gpa))
 
 
 def _simulated(

@@ -142,10 +142,10 @@ def explain(
 
 
 def _displaced(left: FloatArray, expected: FloatArray, frame: Frame) -> FloatArray:
-    """Return what of the rest single lines explain that lie up to a bin beside where they should.
+    """Return what of the rest is explained by lines that lie a little beside where they should.
 
-    A displacement d of a line e adds -d de/dx; d is found for the surroundings of each bin, by least
-    squares with a prior of one bin, so that noise moves no weak line.
+    A displacement d of a line e adds -d de/dx; d is found for the surroundings of each bin, by
+    least squares with a prior of a bin, so that noise moves no weak line.
     """
     slope = -np.gradient(expected)
     variance = (expected + frame.background) / (_DISPLACED_BINS * _DISPLACEMENT_BINS**2)

@@ -40,7 +40,7 @@ def fitted_compression(
     *,
     equation: Literal["birch-murnaghan", "vinet"] = "birch-murnaghan",
 ) -> CompressionFit:
-    """Return the equation of state through volumes at known pressures, by least squares in pressure.
+    """Return the equation of state of volumes at known pressures, by least squares in pressure.
 
     Raises
     ------
@@ -67,4 +67,12 @@ def fitted_compression(
     found, covariance = curve_fit(pressure_of, volumes, pressures, p0=start, bounds=bounds)
     spread = np.sqrt(np.diag(covariance))
     left = pressures - pressure_of(volumes, *found)
-    return CompressionFit(*map(float, found), *map(float, spread), float(left.std(ddof=3)))
+    return CompressionFit(
+        volume=float(found[0]),
+        bulk_modulus_gpa=float(found[1]),
+        bulk_modulus_derivative=float(found[2]),
+        volume_uncertainty=float(spread[0]),
+        bulk_modulus_uncertainty_gpa=float(spread[1]),
+        bulk_modulus_derivative_uncertainty=float(spread[2]),
+        scatter_gpa=float(left.std(ddof=3)),
+    )

@@ -221,9 +221,7 @@ def _robust(
     return np.where(left < limit, weight, 0.0)
 
 
-def _lattice(
-    metric: FloatArray, lines: KnownLines, covariance: FloatArray, n_used: int
-) -> Lattice:
+def _lattice(metric: FloatArray, lines: KnownLines, covariance: FloatArray, n_used: int) -> Lattice:
     parameters = _parameters(metric)
     step = 1e-6
     slopes = np.stack(

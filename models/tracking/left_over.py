@@ -12,8 +12,8 @@ from phasepilot.models.tracking.line_shift import shifted
 # Line intensities may differ this much from the reference (texture, grain statistics, a fraction of
 # a bin of shift) without being called a change.
 MODEL_ERROR = 0.06
-# What is left over counts in units of this share of the strongest line at least. Weak lines of a cell
-# that were taken for the sample's are fainter than a phase that begins.
+# What is left over counts in units of this share of the strongest line at least. Weak lines of a
+# cell that were taken for the sample's are fainter than a phase that begins.
 FAINT_SHARE = 0.004
 _LINE_BINS = 7
 _N_BLOCKS = 32
@@ -125,7 +125,7 @@ def _line_sum(values: FloatArray) -> FloatArray:
 
 def _per_bin(noise: Noise, n_bins: int) -> FloatArray:
     centres = (np.arange(_N_BLOCKS) + 0.5) * n_bins / _N_BLOCKS
-    return np.interp(np.arange(n_bins), centres, noise.dispersion)
+    return np.asarray(np.interp(np.arange(n_bins), centres, noise.dispersion))
 
 
 def _medians(values: FloatArray) -> FloatArray:

@@ -1,11 +1,12 @@
 """Which lines move with the sample and which do not, learned while the sample begins to move.
 
 Lines of a gasket or of the diamonds stay where they are, those of a soft pressure medium move
-further than the sample's. A shift on ln q multiplies every Fourier component by a phase, so that the
-frames together give linear least squares for the parts that moved by different multiples of the
-sample's shift, also where their lines overlap. It is solved one part after the other, none below 0
-(block coordinate descent), a few sweeps a frame from where the last frame left it. What might be of
-either kind counts as the sample's: the others pay for every count (a non-negative lasso).
+further than the sample's. A shift on ln q multiplies every Fourier component by a phase, so that
+the frames together give linear least squares for the parts that moved by different multiples of
+the sample's shift, also where their lines overlap. It is solved one part after the other, none
+below 0 (block coordinate descent), a few sweeps a frame from where the last frame left it. What
+might be of either kind counts as the sample's: the others pay for every count (a non-negative
+lasso).
 """
 
 from dataclasses import dataclass, replace

@@ -11,10 +11,11 @@ from phasepilot.models.diffraction.pressure.materials import MATERIALS, Material
 
 _CUBE = (90.0, 90.0, 90.0)
 
-# Vinet, 300 K: V0 = 179.41 (Z = 4) and 41.35 angstrom^3 (Z = 1), K0 = 23.5 and 24.92 GPa, K0' = 5.23
-# and 5.63. Shen & Smith, Phys. Rev. B 113, 144113 (2026), doi:10.1103/fxgq-96sg, table II; read in
-# Peritheos: materials/nacl_b1.eosmat and nacl_b2.eosmat. Transition near 30 GPa: Bassett et al.,
-# J. Appl. Phys. 39, 319 (1968), doi:10.1063/1.1655752, abstract. Width and way back are assumed.
+# Vinet, 300 K: V0 = 179.41 (Z = 4) and 41.35 angstrom^3 (Z = 1), K0 = 23.5 and 24.92 GPa, K0' =
+# 5.23 and 5.63. Shen & Smith, Phys. Rev. B 113, 144113 (2026), doi:10.1103/fxgq-96sg, table II;
+# read in Peritheos: materials/nacl_b1.eosmat and nacl_b2.eosmat. Transition near 30 GPa: Bassett et
+# al., J. Appl. Phys. 39, 319 (1968), doi:10.1063/1.1655752, abstract. Width and way back are
+# assumed.
 NACL = Material(
     name="NaCl",
     low_pressure=Phase(
@@ -45,14 +46,15 @@ NACL = Material(
     scan_stop_gpa=45.0,
 )
 
-# Vinet, 300 K: V0 = 46.63 (Z = 2, fixed) and 69.15 angstrom^3 (Z = 3), K0 = 113.7 and 98 GPa, K0' = 1
-# (fixed) and 3.6. McHardy et al., Phys. Rev. B 113, 174115 (2026), doi:10.1103/zp3m-kjpc, table II;
-# read in Peritheos: materials/zirconium_alpha.eosmat and zirconium_omega.eosmat. The shares of the
-# axes are those of table S6 between 0 and 11.2 GPa, read in
-# datasets/zirconium-alpha-mchardy-2026-table-s6-compression.csv; the omega phase's are assumed equal.
-# Onset: that table still shows the alpha phase at 11.2 GPa; equilibrium is at 3.4 GPa (Zhang et al.,
-# J. Phys. Chem. Solids 66, 1213 (2005), abstract). The onset of 8 GPa and the width are assumed. On
-# decompression the omega phase stays: the table of the omega phase has a recovered point.
+# Vinet, 300 K: V0 = 46.63 (Z = 2, fixed) and 69.15 angstrom^3 (Z = 3), K0 = 113.7 and 98 GPa, K0' =
+# 1 (fixed) and 3.6. McHardy et al., Phys. Rev. B 113, 174115 (2026), doi:10.1103/zp3m-kjpc, table
+# II; read in Peritheos: materials/zirconium_alpha.eosmat and zirconium_omega.eosmat. The shares of
+# the axes are those of table S6 between 0 and 11.2 GPa, read in
+# datasets/zirconium-alpha-mchardy-2026-table-s6-compression.csv; the omega phase's are assumed
+# equal. Onset: that table still shows the alpha phase at 11.2 GPa; equilibrium is at 3.4 GPa (Zhang
+# et al., J. Phys. Chem. Solids 66, 1213 (2005), abstract). The onset of 8 GPa and the width are
+# assumed. On decompression the omega phase stays: the table of the omega phase has a recovered
+# point.
 ZR = Material(
     name="Zr",
     low_pressure=Phase(
@@ -84,11 +86,11 @@ ZR = Material(
     scan_stop_gpa=15.0,
 )
 
-# Second-order Birch-Murnaghan: V0 = 35.15 and 33.65 angstrom^3 per formula unit, K0 = 210 and
-# 290 GPa; transition near 10 GPa. Al-Khatatbeh et al., Phys. Rev. B 81, 214102 (2010), abstract.
-# Structures: baddeleyite and the Pbca form of Materials Project, mp-2858 and mp-1190186 (CC BY 4.0),
-# scaled to those volumes. That the monoclinic axes yield unequally is assumed, as are width and the
-# way back.
+# Second-order Birch-Murnaghan: V0 = 35.15 and 33.65 angstrom^3 per formula unit, K0 = 210 and 290
+# GPa; transition near 10 GPa. Al-Khatatbeh et al., Phys. Rev. B 81, 214102 (2010), abstract.
+# Structures: baddeleyite and the Pbca form of Materials Project, mp-2858 and mp-1190186 (CC BY
+# 4.0), scaled to those volumes. That the monoclinic axes yield unequally is assumed, as are width
+# and the way back.
 ZRO2 = Material(
     name="ZrO2",
     low_pressure=Phase(

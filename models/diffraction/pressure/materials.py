@@ -69,7 +69,7 @@ class Phase:
         return np.asarray(2 * np.pi * np.linalg.norm(stretched @ self.crystal.reciprocal, axis=1))
 
     def relative_density(self, pressure_gpa: float) -> float:
-        """Return atoms per cubic angstrom: the density, up to what all phases of a material share."""
+        """Return atoms per cubic angstrom: a density that compares phases of one material."""
         volume = self.crystal.volume_cubic_angstrom * self.volume_ratio(pressure_gpa)
         return len(self.crystal.atomic_numbers) / volume
 

@@ -24,7 +24,9 @@ def frame(rng, strain, *, spots=()):
     for lines, own in ((SAMPLE, strain), (GASKET, 0.0), (spots, 0.0)):
         for height, centre in lines:
             total += height * np.exp(-4 * np.log(2) * ((q - centre / (1 + own)) / 0.012) ** 2)
-    return prepare_pattern(Pattern.from_q(q, rng.poisson(5000 * total).astype(float)), Preprocessing())
+    return prepare_pattern(
+        Pattern.from_q(q, rng.poisson(5000 * total).astype(float)), Preprocessing()
+    )
 
 
 def follow(frames, settings=TrackerSettings()):  # noqa: B008
@@ -48,9 +50,7 @@ def test_lines_of_a_gasket_stay_and_raise_no_alarm():
 def test_reflections_of_diamonds_raise_no_alarm_when_declared():
     rng = np.random.default_rng(0)
     spots = [((2.0, 3.05), (1.5, 4.98)) if 15 <= k < 25 else () for k in range(30)]
-    settings = TrackerSettings(
-        declared_d_spacings_angstrom=(2 * np.pi / 3.05, 2 * np.pi / 4.98)
-    )
+    settings = TrackerSettings(declared_d_spacings_angstrom=(2 * np.pi / 3.05, 2 * np.pi / 4.98))
     frames = [frame(rng, -0.0005 * k, spots=one) for k, one in enumerate(spots)]
     assert {state.phase.stage for state in follow(frames, settings)} == {Stage.STABLE}
     # Two strong lines that nobody declared are a change.
