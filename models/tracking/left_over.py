@@ -85,8 +85,8 @@ def remembered(
 ) -> FloatArray:
     """Return the running mean of the significance, which moves with the sample's lines."""
     if memory is None:
-        return (1 - _MEMORY) * significance_now
-    return _MEMORY * shifted(memory, moved_bins) + (1 - _MEMORY) * significance_now
+        return np.asarray((1 - _MEMORY) * significance_now)
+    return np.asarray(_MEMORY * shifted(memory, moved_bins) + (1 - _MEMORY) * significance_now)
 
 
 def standardised(memory: FloatArray, is_covered: BoolArray) -> FloatArray:
