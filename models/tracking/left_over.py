@@ -147,4 +147,4 @@ def _without_gaps(found: FloatArray) -> FloatArray:
     blocks = np.arange(found.size)
     filled = np.interp(blocks, blocks[is_found], found[is_found])
     smooth = uniform_filter1d(filled, 3, mode="nearest")
-    return np.maximum(smooth, 1e-3 * float(np.median(smooth)) + 1e-12)
+    return np.asarray(np.maximum(smooth, 1e-3 * float(np.median(smooth)) + 1e-12))
