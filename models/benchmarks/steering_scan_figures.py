@@ -90,7 +90,7 @@ def _stated(scans: dict[str, Scans]) -> Iterator[Figure]:
         yield Figure(
             name,
             float(of_seeds.mean()),
-            f"information per second, stopped at a probability of error of {_THRESHOLD:g}: {meaning}",
+            f"information per second, stopped at an error of {_THRESHOLD:g}: {meaning}",
             spread=_spread(of_seeds),
         )
 

@@ -53,7 +53,7 @@ def documents(library: Path) -> list[tuple[str, Any]]:
     """Of a steered scan of anatase with a little rutile."""
     clock, engine = SimulatedClock(), RunEngine({})
     clock.follow(engine)
-    beamline = simulated_diffractometer({"anatase": 0.9, "rutile": 0.1}, seed=5, clock=clock)
+    beamline = simulated_diffractometer({"anatase": 0.95, "rutile": 0.05}, seed=5, clock=clock)
     agent = PhaseAgent(scan_configuration(library))
     taken: list[tuple[str, Any]] = []
     engine.subscribe(lambda name, doc: taken.append((name, doc)))
