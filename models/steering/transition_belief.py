@@ -108,7 +108,8 @@ def likelihood(
     if not read.is_seen:
         return 1.0 - seen
     error = detection.fraction_error
-    bell = np.exp(-(((read.fraction - fractions) / error) ** 2) / 2) / (error * np.sqrt(2 * np.pi))
+    shown = fractions**detection.share_exponent
+    bell = np.exp(-(((read.fraction - shown) / error) ** 2) / 2) / (error * np.sqrt(2 * np.pi))
     return np.asarray(seen * ((1 - _OUTLIERS) * bell + _OUTLIERS))
 
 
@@ -120,7 +121,8 @@ def _outcome_table(detection: DetectionModel) -> FloatArray:
     """
     fractions = np.linspace(0, 1, _N_SHARES)
     seen = chance_seen(fractions, detection)
-    below = ndtr((_FRACTION_EDGES - fractions[:, None]) / detection.fraction_error)
+    shown = fractions**detection.share_exponent
+    below = ndtr((_FRACTION_EDGES - shown[:, None]) / detection.fraction_error)
     below[:, 0], below[:, -1] = 0.0, 1.0
     shares = (1 - _OUTLIERS) * np.diff(below) + _OUTLIERS / (_FRACTION_EDGES.size - 1)
     table = np.concatenate([(1 - seen)[:, None], seen[:, None] * shares], axis=1)

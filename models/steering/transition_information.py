@@ -102,7 +102,8 @@ class TransitionInformation:
         now = self.settings.travelled(sight.axis_value)
         detection = self.settings.detection
         read = reading(phase, state.reference, detection.excess_midpoint)
-        posterior = state.posterior * likelihood(read, now, self._hypotheses, detection)
+        evidence = likelihood(read, now, self._hypotheses, detection)
+        posterior = state.posterior * evidence ** (1 / detection.temperature)
         return replace(
             state,
             posterior=posterior / posterior.sum(),

@@ -39,18 +39,30 @@ class DetectionModel(BaseModel):
         Chance that none is seen however much of the new phase there is.
     detectable_fraction : float
         Share of the new phase that is seen in two frames of three, 1 - 1/e.
+    share_exponent : float
+        The reported share of intensity is that of the phase to this power: of little of it only
+        the strongest lines stand out.
     fraction_error : float
-        Standard deviation of the reported share of intensity about that of the phase; large
-        where it tells nothing.
+        Standard deviation of the reported share about that; large where it tells nothing.
+    temperature : float
+        By which evidence is weakened: what a sample hides in one frame, such as lines on top of
+        each other, it hides in the next one too.
+
+    Notes
+    -----
+    The defaults are what the tracker does on simulated scans of KCl, Si and Fe with 2,000 counts in
+    the strongest bin.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    excess_midpoint: float = Field(default=9.0, gt=0)
-    false_alarm: float = Field(default=0.002, gt=0, lt=0.5)
+    excess_midpoint: float = Field(default=6.0, gt=0)
+    false_alarm: float = Field(default=0.004, gt=0, lt=0.5)
     miss: float = Field(default=0.005, gt=0, lt=0.5)
-    detectable_fraction: float = Field(default=0.03, gt=0, lt=1)
+    detectable_fraction: float = Field(default=0.08, gt=0, lt=1)
+    share_exponent: float = Field(default=1.4, gt=0)
     fraction_error: float = Field(default=0.08, gt=0)
+    temperature: float = Field(default=2.0, ge=1)
 
 
 class SearchSettings(BaseModel):
