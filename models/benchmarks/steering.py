@@ -12,8 +12,9 @@ from phasepilot.models.benchmarks.benchmark_result import (
 )
 from phasepilot.models.benchmarks.steering_part import SteeringPart
 from phasepilot.models.benchmarks.steering_scan_figures import part as scans
+from phasepilot.models.benchmarks.steering_screening import part as screening
 
-PARTS: tuple[Callable[[BenchmarkOptions, Progress], SteeringPart], ...] = (scans,)
+PARTS: tuple[Callable[[BenchmarkOptions, Progress], SteeringPart], ...] = (scans, screening)
 
 
 def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
