@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from phasepilot.sim_devices.counting_detector import StripDetector
 
 N_ROWS, N_COLUMNS, N_BAD_OF_EACH = 8, 12, 1
+# Borders are narrow: the rule weighs single phases, and names the main one of a mixture.
+MIXING_LENGTH_MM = 1.5
 # A weak source, or thin films: counts at the top of the strongest line, in 0.05 degree.
-PEAK_RATE_PER_S = 60.0
+PEAK_RATE_PER_S = 10.0
 RANGE_DEG = (15.0, 75.0)
 CHANNEL_DEG = 0.05
 FIRST_DWELL_S, MAX_DWELL_S, MAX_EXPOSURES = 1.0, 8.0, 5
@@ -131,6 +133,7 @@ def _beamline(seed: int) -> "SimulatedSampleLibrary":
         n_columns=N_COLUMNS,
         n_rows=N_ROWS,
         n_bad_of_each=N_BAD_OF_EACH,
+        mixing_length_mm=MIXING_LENGTH_MM,
         peak_rate_per_s=PEAK_RATE_PER_S,
     )
     return simulated_sample_library(seed=seed, library=library, clock=SimulatedClock())
