@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from phasepilot.sim_devices.beamline import SimulatedSampleLibrary
     from phasepilot.sim_devices.counting_detector import StripDetector
 
-N_ROWS, N_COLUMNS, N_BAD_OF_EACH = 8, 12, 1
+N_ROWS, N_COLUMNS, N_BAD_OF_EACH = 7, 10, 1
 # Borders are narrow: the rule weighs single phases, and names the main one of a mixture.
 MIXING_LENGTH_MM = 1.5
-# A weak source, or thin films: counts at the top of the strongest line, in 0.05 degree.
-PEAK_RATE_PER_S = 10.0
+# A weak source and thin films: counts at the top of the strongest line, in 0.05 degree.
+PEAK_RATE_PER_S = 0.5
 RANGE_DEG = (15.0, 75.0)
 CHANNEL_DEG = 0.05
-FIRST_DWELL_S, MAX_DWELL_S, MAX_EXPOSURES = 1.0, 8.0, 5
-# The raster that the same beamline would run otherwise.
-RASTER_DWELL_S = 10.0
+FIRST_DWELL_S, MAX_DWELL_S, MAX_EXPOSURES = 2.0, 16.0, 6
+# The raster that the same beamline would run otherwise: of 5, 10 and 20 s the shortest that named
+# at most one sample in twenty wrongly, for another seed.
+RASTER_DWELL_S = 20.0
 NOT_NAMED = ("", "unknown")
 
 
@@ -53,15 +54,17 @@ def order_settings() -> "SampleOrderSettings":
     from phasepilot.sim_devices.library_crystals import LIBRARY_CRYSTALS
 
     return SampleOrderSettings(
+        # Shorter ways than by information, and on simulated libraries as few exposures.
+        order="raster",
         neighbour_length_mm=20.0,
         lone_labels=("unknown",),
         labels=(*LIBRARY_CRYSTALS, "unknown"),
-        largest_error=0.03,
+        largest_error=0.05,
         first_dwell_s=FIRST_DWELL_S,
         min_dwell_s=FIRST_DWELL_S,
         max_dwell_s=MAX_DWELL_S,
         max_exposure_s=2 * RASTER_DWELL_S,
-        least_gain_per_s=0.01,
+        least_gain_per_s=0.03,
     )
 
 
@@ -166,10 +169,11 @@ def _positions(beamline: "SimulatedSampleLibrary") -> Any:
     """Return the samples back and forth along the rows, as a raster takes them."""
     from phasepilot.plans.sample_positions import SamplePosition
 
+    rows_mm = sorted({sample.y_mm for sample in beamline.library.samples})
+
     def place(sample: Any) -> tuple[float, float]:
-        row = round(sample.y_mm)
-        is_back = sorted({s.y_mm for s in beamline.library.samples}).index(sample.y_mm) % 2
-        return row, -sample.x_mm if is_back else sample.x_mm
+        is_back = rows_mm.index(sample.y_mm) % 2
+        return sample.y_mm, -sample.x_mm if is_back else sample.x_mm
 
     ordered = sorted(beamline.library.samples, key=place)
     return tuple(SamplePosition(one.name, (one.x_mm, one.y_mm)) for one in ordered)

@@ -69,7 +69,7 @@ def draw_screening(record: ScreeningRecord, path: Path) -> None:
     names_true = [one.truth for one in record.samples]
     names_found = [one.found for one in record.samples]
     n_right = sum(one.is_right for one in record.samples)
-    told = f"b   what the agent found: {n_right} of {len(record.samples)} rightly, crosses wrong"
+    told = f"b   what the agent found: {n_right} right, crosses wrong"
     _draw_map(truth, "a   what the samples are", record.samples, names_true, colours)
     _draw_map(found, told, record.samples, names_found, colours)
     _mark_wrong(found, record.samples)

@@ -1,9 +1,10 @@
 """Part iv: samples named rightly in an hour of beam time, steered and by a raster.
 
 A raster exposes every sample for the same time: the one that names most samples an hour with at
-most 5 % errors on the tuning seeds. Beside the rule in full stand two of its parts: the raster's
-order with a stop for each sample, without and with what neighbours say. Settings of the rule were
-chosen on the tuning seeds too, and none of them is a reported seed.
+most 5 % errors on the tuning seeds. The rule that is judged exposes each sample as long as it
+pays, with what neighbours say of it, in the order of the raster: on the tuning seeds that names
+more samples an hour than going where the bound falls fastest, which travels further. Beside it
+stand that order, and the stop without neighbours. No tuning seed is a reported seed.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from phasepilot.models.benchmarks.steering_scan_lookalikes import Pool, random_p
 from phasepilot.models.steering.sample_order import SampleOrderSettings, ScreeningCost
 
 RASTER = "raster"
-RULE = "information"
+RULE = "neighbours"
 COST = ScreeningCost(speed_mm_per_s=5.0, settle_s=0.5, readout_s=0.05)
 _TARGET = 0.05
 _EXPOSURES_S = (
@@ -45,20 +46,20 @@ _EXPOSURES_S = (
     32.0,
     48.0,
 )
-_TUNING_SEEDS = (1000, 1001, 1002)
+_TUNING_SEEDS = (1000, 1001, 1002, 1003, 1004)
 _N_POOL = 400
 # Counts a second that the lines of a full sample give; first exposure and value of time go with it.
-_FLUXES = {"dim": (1.0, 5.0, 0.03), "bright": (10.0, 0.5, 0.15)}
+_FLUXES = {"dim": (1.0, 5.0, 0.02), "bright": (10.0, 0.5, 0.1)}
 _PARTS: dict[str, dict[str, Any]] = {
     "stop_alone": {"order": "raster"},
-    "stop_and_neighbours": {"order": "raster", "neighbour_length_mm": 25.0},
-    RULE: {"order": "information", "neighbour_length_mm": 25.0},
+    RULE: {"order": "raster", "neighbour_length_mm": 25.0},
+    "information_order": {"order": "information", "neighbour_length_mm": 25.0},
 }
 _CALLED = {
     RASTER: "a raster with a fixed exposure",
     "stop_alone": "a raster that leaves each sample when more counts do not pay",
-    "stop_and_neighbours": "the same, with what neighbours say of a sample",
-    RULE: "the rule in full: order, neighbours and stop",
+    RULE: "the same, with what neighbours say of a sample",
+    "information_order": "the same, going where the bound falls fastest",
 }
 
 
