@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from phasepilot.agent.errors import ConfigurationError
 from phasepilot.agent.steering import SteeringSettings
 from phasepilot.models.networks.registry import DEFAULT_MODEL
-from phasepilot.models.tracking.phase_tracker import TrackerSettings
+from phasepilot.models.tracking.phase_state import TrackerSettings
 
 
 class AgentConfiguration(BaseModel):
@@ -51,7 +51,7 @@ class AgentConfiguration(BaseModel):
         but to continue.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     intensity_field: str
     two_theta_field: str | None = None

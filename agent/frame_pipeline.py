@@ -14,7 +14,9 @@ from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
 from phasepilot.models.steering.policy import Sight
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS, Action, Advice, Suggestion
-from phasepilot.models.tracking.phase_tracker import PhaseState, TrackerState, advance
+from phasepilot.models.tracking.back_and_forth import advance_from_unchanged
+from phasepilot.models.tracking.phase_state import PhaseState
+from phasepilot.models.tracking.phase_tracker import TrackerState, advance
 
 logger = logging.getLogger(__name__)
 
@@ -59,22 +61,37 @@ class FramePipeline:
             pattern = prepare_pattern(counted.evenly_exposed, self._model.card.preprocessing)
         except PatternError as error:
             return Advice.none(frame.seq_num, str(error)), memory
-        tracker = memory.tracker
-        # A pattern that grows shows new lines because it is longer, not because the sample changed.
-        if self._configuration.frame == "pattern":
-            tracker = advance(
-                memory.tracker,
-                pattern,
-                seq_num=frame.seq_num,
-                axis_value=frame.axis_value,
-                settings=self._configuration.tracker,
-            )
-            if tracker.phase.is_beam_lost:
-                return Advice.none(frame.seq_num, _BEAM_LOST), memory
-        phase = tracker.phase if tracker else None
+        phase, tracker = self._tracked(memory.tracker, frame, pattern)
+        if phase is not None and phase.is_beam_lost:
+            return Advice.none(frame.seq_num, _BEAM_LOST), memory
         estimate, problem = self._estimate(frame, pattern)
         suggestion, steering = self._steer(memory, frame, counted, phase, estimate)
         return _advice(frame, suggestion, phase, estimate, problem), Memory(tracker, steering)
+
+    def _tracked(
+        self, before: TrackerState | None, frame: Frame, pattern: PreparedPattern
+    ) -> tuple[PhaseState | None, TrackerState | None]:
+        """Return what the sample is at, and what the next frame is compared with."""
+        # A pattern that grows shows new lines because it is longer, not because the sample changed.
+        if self._configuration.frame == "points":
+            return None, None
+        settings = self._configuration.tracker
+        if self._steerer.returns:
+            return advance_from_unchanged(
+                before,
+                pattern,
+                seq_num=frame.seq_num,
+                axis_value=frame.axis_value,
+                settings=settings,
+            )
+        state = advance(
+            before,
+            pattern,
+            seq_num=frame.seq_num,
+            axis_value=frame.axis_value,
+            settings=settings,
+        )
+        return state.phase, state
 
     def _estimate(self, frame: Frame, pattern: PreparedPattern) -> tuple[PhaseEstimate | None, str]:
         try:

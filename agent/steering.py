@@ -1,5 +1,6 @@
 """Which rule steers, from the configuration: the one place where the agent meets all of them."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -16,10 +17,27 @@ from phasepilot.models.steering.library_hypotheses import LibraryHypotheses
 from phasepilot.models.steering.policy import Policy
 from phasepilot.models.steering.scan import ScanSettings
 from phasepilot.models.steering.scan_policies import ScanPolicySettings, build
+from phasepilot.models.steering.transition_bisection import TransitionBisection
+from phasepilot.models.steering.transition_information import TransitionInformation
+from phasepilot.models.steering.transition_settings import (
+    SearchSettings,
+    TransitionBisectionSettings,
+    TransitionInformationSettings,
+)
 
 SteeringSettings = Annotated[
-    CompressionSettings | ScanPolicySettings, Field(discriminator="policy")
+    CompressionSettings
+    | TransitionInformationSettings
+    | TransitionBisectionSettings
+    | ScanPolicySettings,
+    Field(discriminator="policy"),
 ]
+# Rules for a sample that is driven along an axis, by the settings that they take.
+_DRIVEN: dict[type[Any], Callable[[Any], Policy[Any]]] = {
+    CompressionSettings: CompressionRule,
+    TransitionInformationSettings: TransitionInformation,
+    TransitionBisectionSettings: TransitionBisection,
+}
 # Every hypothesis is adjusted to the measured lines at each pass; of a whole table that takes
 # minutes.
 LARGEST_LIBRARY = 400
@@ -45,11 +63,17 @@ class Steerer:
         self._library = _hypotheses_library(settings, index)
         self.policy = lru_cache(maxsize=4)(self._policy)
 
+    @property
+    def returns(self) -> bool:
+        """Whether the axis may go back, so that a frame may show what was there before."""
+        return isinstance(self._settings, SearchSettings) and self._settings.return_is_allowed
+
     def _policy(self, wavelength_angstrom: float | None) -> Policy[Any] | None:
         """Return the rule; None where nothing is steered or the wavelength is not known."""
         settings = self._settings
-        if isinstance(settings, CompressionSettings):
-            return CompressionRule(settings)
+        driven = _DRIVEN.get(type(settings))
+        if driven is not None:
+            return driven(settings)
         if self._library is None or wavelength_angstrom is None:
             return None
         source = LibraryHypotheses(
@@ -57,6 +81,7 @@ class Steerer:
             wavelength_angstrom=wavelength_angstrom,
             axis=ScanAxis(settings.start_deg, settings.reach_deg),
             max_phases=settings.max_phases,
+            least_share=settings.least_share,
         )
         return build(settings, source)
 

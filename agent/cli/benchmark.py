@@ -63,7 +63,12 @@ Simulated = Annotated[
     int, typer.Option(min=2, help="Held-out structures to simulate for each seed.")
 ]
 Picture = Annotated[
-    Path | None, typer.Option(help="Draw the benchmark's curves to this .png.", metavar="FILE")
+    Path | None,
+    typer.Option(
+        help="Draw the benchmark's curves to this .png; of series, one picture each into this"
+        " folder, which must exist.",
+        metavar="FILE",
+    ),
 ]
 List = Annotated[bool, typer.Option("--list", help="Say what each benchmark measures, and stop.")]
 
@@ -117,7 +122,9 @@ def benchmark(
         elif library is None and chosen.searches:
             library = kept_library(tables)
         options = BenchmarkOptions(
-            estimators=estimators(model, reference, library if chosen.searches else None),
+            estimators=estimators(model, reference, library if chosen.searches else None)
+            if chosen.estimates
+            else {},
             data=data or folder,
             structures=tables,
             library=library,
@@ -155,6 +162,10 @@ def report(
 
         draw_chart(result.chart, result.title, picture)
         written.append(picture)
+    if picture is not None and result.series:
+        from phasepilot.agent.report.series_figure import draw_series
+
+        written += [draw_series(one, picture) for one in result.series]
     if written:
         names = ", ".join(map(str, written))
         console.print(f"wrote {names}", soft_wrap=True, markup=False, highlight=False)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from phasepilot.agent.cli.console import console
 
 if TYPE_CHECKING:
+    from bluesky import RunEngine
+
     from phasepilot.agent.configuration import AgentConfiguration
     from phasepilot.agent.report.scan_figure import ScanRecord
     from phasepilot.sim_devices.beamline import SimulatedDiffractometer
@@ -51,6 +53,8 @@ def scan_configuration(library: Path) -> "AgentConfiguration":
 
 def run_scan_demo(out: Path, *, seed: int, is_steered: bool) -> None:
     """Scan a simulated mixture until its phases are settled; write scan.png."""
+    from bluesky import RunEngine
+
     from phasepilot.agent.report.scan_figure import draw_scan
     from phasepilot.sim_devices.beamline import simulated_diffractometer
     from phasepilot.sim_devices.clock import SimulatedClock
@@ -58,8 +62,11 @@ def run_scan_demo(out: Path, *, seed: int, is_steered: bool) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     library = write_library(LIBRARY_CRYSTALS, out / "library")
-    beamline = simulated_diffractometer(FRACTIONS, seed=seed, clock=SimulatedClock())
-    record = _scanned(beamline, library, is_steered=is_steered)
+    clock = SimulatedClock()
+    run_engine = RunEngine({})
+    clock.follow(run_engine)
+    beamline = simulated_diffractometer(FRACTIONS, seed=seed, clock=clock)
+    record = _scanned(beamline, run_engine, library, is_steered=is_steered)
     picture = out / "scan.png"
     draw_scan(record, picture)
     _print_summary(record)
@@ -77,16 +84,16 @@ def write_library(crystals: Any, folder: Path) -> Path:
 
 
 def _scanned(
-    beamline: "SimulatedDiffractometer", library: Path, *, is_steered: bool
+    beamline: "SimulatedDiffractometer",
+    run_engine: "RunEngine",
+    library: Path,
+    *,
+    is_steered: bool,
 ) -> "ScanRecord":
-    from bluesky import RunEngine
-
     from phasepilot.agent.phase_agent import PhaseAgent
     from phasepilot.plans.adaptive_two_theta_scan import adaptive_two_theta_scan
 
     agent = PhaseAgent(scan_configuration(library))
-    run_engine = RunEngine({})
-    beamline.clock.follow(run_engine)
     documents: list[tuple[str, Any]] = []
     run_engine.subscribe(lambda name, doc: documents.append((name, doc)))
     run_engine.subscribe(agent)

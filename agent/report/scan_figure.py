@@ -90,8 +90,12 @@ def _draw_counts(panel: Axes, record: ScanRecord) -> None:
     rates = points.counts / points.exposure_s
     # One standard deviation of the counts, at least of one count.
     spread = np.sqrt(np.maximum(points.counts, 1.0)) / points.exposure_s
-    panel.fill_between(points.axis, rates - spread, rates + spread, color="#c9d3e6", lw=0)
+    panel.fill_between(
+        points.axis, np.maximum(rates - spread, 0.0), rates + spread, color="#c9d3e6", lw=0
+    )
     panel.plot(points.axis, rates, color=INK, lw=0.8)
+    # On a square root, noise is as wide everywhere, and faint lines are seen beside strong ones.
+    panel.set_yscale("function", functions=(lambda y: np.sqrt(np.maximum(y, 0.0)), np.square))
     panel.set_ylabel("counts / s", fontsize=_NORMAL)
     panel.set_ylim(bottom=0)
     panel.tick_params(labelbottom=False)

@@ -104,7 +104,8 @@ def _draw_map(
 
 
 def _mark_wrong(panel: Axes, samples: Sequence[ScreenedSample]) -> None:
-    wrong = [one for one in samples if one.found and one.truth and one.found != one.truth]
+    is_simulated = any(one.truth for one in samples)
+    wrong = [one for one in samples if is_simulated and one.found and one.found != one.truth]
     places = [one.x_mm for one in wrong], [one.y_mm for one in wrong]
     panel.scatter(*places, marker="x", c=INK, s=42)
 

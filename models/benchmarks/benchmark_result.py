@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from phasepilot.models.arrays import FloatArray
+from phasepilot.models.arrays import BoolArray, FloatArray
 from phasepilot.models.errors import ModelsError
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.pattern import Pattern
@@ -151,6 +151,43 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowedSeries:
+    """A measured series as the tracker follows it; arrays have one entry a frame.
+
+    Attributes
+    ----------
+    name, varied_name : str
+    varied : ndarray, shape (n_frames,)
+    q_per_angstrom : ndarray, shape (n_bins,)
+    signal : ndarray, shape (n_frames, n_bins)
+        Intensity above background.
+    strain, statistic, new_phase_fraction : ndarray, shape (n_frames,)
+    alarm_level : float
+        The statistic from which an alarm is raised.
+    is_changing : ndarray of bool, shape (n_frames,)
+    transitions : tuple of dict
+        Frame, varied value and probability of each phase change that is seen.
+    known : mapping of int to str
+        What is known to begin in which frame.
+    truth : str
+    """
+
+    name: str
+    varied_name: str
+    varied: FloatArray
+    q_per_angstrom: FloatArray
+    signal: FloatArray
+    strain: FloatArray
+    statistic: FloatArray
+    alarm_level: float
+    new_phase_fraction: FloatArray
+    is_changing: BoolArray
+    transitions: tuple[dict[str, Any], ...]
+    known: Mapping[int, str]
+    truth: str
+
+
+@dataclass(frozen=True, slots=True)
 class BenchmarkResult:
     """What a benchmark found.
 
@@ -164,6 +201,8 @@ class BenchmarkResult:
     notes : tuple of str
         What a reader must know to compare the figures with others.
     chart : Chart or None
+    series : tuple of FollowedSeries
+        What was followed, to be drawn one picture each; their transitions go into the results.
     """
 
     title: str
@@ -171,6 +210,7 @@ class BenchmarkResult:
     items: tuple[dict[str, Any], ...]
     notes: tuple[str, ...] = ()
     chart: Chart | None = None
+    series: tuple[FollowedSeries, ...] = ()
 
     def flat(self) -> dict[str, float]:
         """Return every number by name: NAME, and NAME_low, NAME_high and NAME_spread if known.
@@ -192,7 +232,9 @@ class BenchmarkResult:
 
 
 def write_result(result: BenchmarkResult, path: Path) -> Path:
-    """Write the figures as one flat JSON object, and each item as a line beside it.
+    """Write the figures as one JSON object, and each item as a line beside it.
+
+    The object is flat but for series: by name, their list of `transitions`.
 
     Returns
     -------
@@ -206,7 +248,8 @@ def write_result(result: BenchmarkResult, path: Path) -> Path:
     """
     items = path.with_name(f"{path.stem}.items.jsonl")
     try:
-        path.write_text(json.dumps(result.flat(), indent=1) + "\n")
+        lists = {one.name: {"transitions": list(one.transitions)} for one in result.series}
+        path.write_text(json.dumps(result.flat() | lists, indent=1) + "\n")
         items.write_text("".join(f"{json.dumps(item)}\n" for item in result.items))
     except OSError as error:
         raise ModelsError(

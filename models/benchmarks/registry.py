@@ -11,10 +11,12 @@ from phasepilot.models.benchmarks.benchmark_result import (
     Progress,
 )
 from phasepilot.models.benchmarks.calibration import run as run_calibration
+from phasepilot.models.benchmarks.compression import run as run_compression
 from phasepilot.models.benchmarks.identify import run as run_identify
 from phasepilot.models.benchmarks.lattice_scaling import run as run_lattice_scaling
 from phasepilot.models.benchmarks.novelty import run as run_novelty
 from phasepilot.models.benchmarks.rruff908 import run as run_rruff908
+from phasepilot.models.benchmarks.series import run as run_series
 from phasepilot.models.benchmarks.steering import run as run_steering
 from phasepilot.models.errors import ModelsError
 
@@ -31,11 +33,14 @@ class Benchmark:
         Takes the options and where to report progress.
     searches : bool
         Whether known structures help, so that the index of a whole table is worth its minutes.
+    estimates : bool
+        Whether it is about networks and their estimates at all.
     """
 
     description: str
     run: Callable[[BenchmarkOptions, Progress], BenchmarkResult]
     searches: bool = True
+    estimates: bool = True
 
 
 BENCHMARKS = {
@@ -47,6 +52,12 @@ BENCHMARKS = {
     "calibration": Benchmark(
         "whether stated confidence and prediction sets hold, on measured and simulated patterns",
         run_calibration,
+    ),
+    "compression": Benchmark(
+        "how soon phase changes are noticed in simulated compression runs, and false alarms",
+        run_compression,
+        searches=False,
+        estimates=False,
     ),
     "identify": Benchmark(
         "names of the phases in measured patterns, among candidates and in a whole table",
@@ -65,10 +76,17 @@ BENCHMARKS = {
         "symmetry of measured minerals: zero-shot, selective, and adapted to a part of them",
         run_rruff908,
     ),
+    "series": Benchmark(
+        "phase changes that are seen in measured in-situ series, beside what is known of them",
+        run_series,
+        searches=False,
+        estimates=False,
+    ),
     "steering": Benchmark(
         "time to the right answer of scans that steer themselves, against the published rules",
         run_steering,
         searches=False,
+        estimates=False,
     ),
 }
 

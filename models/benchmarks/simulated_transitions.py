@@ -24,16 +24,13 @@ from phasepilot.models.steering.policy import Policy, Sight, State
 from phasepilot.models.steering.transition_settings import MoveCost
 from phasepilot.models.suggestion import Action
 from phasepilot.models.tracking.back_and_forth import advance_from_unchanged
-from phasepilot.models.tracking.phase_tracker import (
-    PhaseState,
-    TrackerSettings,
-    TrackerState,
-    advance,
-)
+from phasepilot.models.tracking.phase_state import PhaseState, TrackerSettings
+from phasepilot.models.tracking.phase_tracker import TrackerState, advance
 
 PEAK_COUNTS = 2000.0
-# Searches jump farther than scans step; lines of these samples move by up to this.
-TRACKER = TrackerSettings(max_strain_step=0.03)
+# Searches jump farther than scans step, by up to this strain, and take too few frames to spend
+# eight of them on learning.
+TRACKER = TrackerSettings(max_strain_step=0.03, learning_frames=1)
 # Moves at 0.05 GPa/s, 20 s for the pressure to settle, 1 s to count: a gas membrane cell (assumed).
 COST = MoveCost(max_rate_per_s=0.05, settle_s=20.0, exposure_s=1.0)
 MAX_FRAMES = 200

@@ -31,7 +31,7 @@ from phasepilot.models.steering.scan import (
 )
 from phasepilot.models.suggestion import Action, Suggestion
 
-# Of probabilities of error and of bounds, from loose to strict.
+# Of probabilities of error, from loose to strict.
 THRESHOLDS = np.array([1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.003])
 _MOST_STEPS = 40
 
@@ -184,8 +184,8 @@ class Step:
     Attributes
     ----------
     doubt : float
-        What the rule's threshold is held against: the error bound, or 1 less the probability of
-        the best answer; infinite while the rule does not look at it.
+        What the rule's threshold is held against: 1 less the probability of the best answer;
+        infinite while the rule does not look at it.
     stated_error : float
         1 less the probability of the best answer.
     """
@@ -214,7 +214,6 @@ def traced(
     device: VirtualDiffractometer,
     *,
     truth: str,
-    doubted_by: str,
 ) -> Trace:
     """Return the way of a scan that a rule steers.
 
@@ -222,8 +221,6 @@ def traced(
     ----------
     truth : str
         The right answer, as hypotheses are called.
-    doubted_by : {"bound", "probability"}
-        What the rule's threshold is held against.
     """
     state, steps = policy.first_state(), list[Step]()
     for seq_num in range(_MOST_STEPS):
@@ -232,11 +229,10 @@ def traced(
         if sight.pattern is not None:
             belief = believed(source, sight)
             stated = belief.probability_of_error
-            doubt = belief.error_bound if doubted_by == "bound" else stated
             steps.append(
                 Step(
                     elapsed_s=sight.elapsed_s,
-                    doubt=doubt if is_explained(belief, settings) else np.inf,
+                    doubt=stated if is_explained(belief, settings) else np.inf,
                     stated_error=stated,
                     is_right=belief.judgement.best_name == truth,
                 )

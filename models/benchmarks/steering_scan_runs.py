@@ -168,14 +168,12 @@ def _trace(
     truth: str,
 ) -> Trace:
     remembered = RememberedSource(source)
-    doubted_by = "bound" if isinstance(settings, InformationRateSettings) else "probability"
     return traced(
         build(settings, remembered),
         remembered,
         settings,
         device,
         truth=truth,
-        doubted_by=doubted_by,
     )
 
 

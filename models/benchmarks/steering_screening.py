@@ -111,11 +111,6 @@ def part(options: BenchmarkOptions, progress: Progress) -> SteeringPart:
     return SteeringPart(tuple(_figures(found)), notes=tuple(_notes(exposures_s)))
 
 
-def figures(options: BenchmarkOptions, progress: Progress) -> list[Figure]:
-    """Return the figures of part iv."""
-    return list(part(options, progress).figures)
-
-
 def _library(pool: Pool, flux: str, seed: int) -> ScreenedLibrary:
     number = list(_FLUXES).index(flux)
     return screened_library(pool, _FLUXES[flux][0], np.random.default_rng([seed, number]))

@@ -148,8 +148,11 @@ def _halos(like: Pattern, rng: Generator) -> FloatArray:
 
 
 def _clipped(one: Pattern, height: float) -> Pattern:
-    """Return the pattern cut at this part of the way from its median to its highest point."""
-    base, top = np.median(one.intensity), one.intensity.max()
+    """Return the pattern cut at this part of the way from its median to its highest line."""
+    # Lines are wider than a point of these axes, hot pixels are not.
+    x = one.intensity
+    top = np.minimum(x[1:-1], np.maximum(x[:-2], x[2:])).max()
+    base = np.median(x)
     # A detector stops at a whole number of counts, and never below one.
     limit = max(1.0, np.floor(base + height * (top - base)))
     return Pattern(

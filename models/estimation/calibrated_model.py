@@ -293,8 +293,11 @@ class CalibratedModel:
                 return Novelty(1.0, Verdict(False, f"The frame is {frame.kind}: {frame.reason}"))
         if searched is None or match is None:
             return self.calibration.novelty.judge(logits, embedding)
-        detector = searched.calibration.novelty
-        return detector.judge(logits, embedding, unexplained=match.unexplained)
+        # Mixtures of a small library are named; of a table an answer names one structure.
+        dissimilarity = searched.candidates.dissimilarity if self._library is None else None
+        return searched.calibration.novelty.judge(
+            logits, embedding, unexplained=match.unexplained, dissimilarity=dissimilarity
+        )
 
     def _match(self, prepared: PreparedPattern, searched: _Searched | None) -> LibraryMatch | None:
         """Return the phases that explain the pattern, of a small library or of the best found."""

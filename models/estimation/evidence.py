@@ -46,6 +46,12 @@ class CandidateEvidence:
         """Share of the pattern's root intensity on each candidate's lines, shape (n,)."""
         return self.features[:, CANDIDATE_FEATURES.index("root_explained")]
 
+    @property
+    def dissimilarity(self) -> float:
+        """1 less the similarity that the search gave to the most similar candidate."""
+        scores = self.features[:, CANDIDATE_FEATURES.index("search_score")]
+        return 1 - float(scores.max(initial=0.0))
+
 
 def candidate_evidence(
     index: SearchIndex,

@@ -1,4 +1,4 @@
-"""Weighs a network against a search, on simulated measurements of structures it never saw."""
+"""Weighs a network against a search, on simulated measurements."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from phasepilot.models.arrays import Array, FloatArray, IntArray
 from phasepilot.models.diffraction.powder.backend import NumpyBackend
 from phasepilot.models.diffraction.powder.recipe import Recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
-from phasepilot.models.errors import PatternError, TrainingError
+from phasepilot.models.errors import PatternError
 from phasepilot.models.estimation.answer_calibration import calibrated_symmetry_sets
 from phasepilot.models.estimation.calibrated_model import (
     NOTHING_KNOWN,
@@ -21,6 +21,7 @@ from phasepilot.models.estimation.calibrated_model import (
     Part,
     matched,
 )
+from phasepilot.models.estimation.calibration_samples import CalibrationSamples
 from phasepilot.models.estimation.combination import (
     CombinationWeights,
     CombinedAnswer,
@@ -35,10 +36,6 @@ from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
 from phasepilot.models.uncertainty.novelty import calibrate_novelty
 
-# Of the samples, how many are of no structure in the index. Of structures that collections of
-# measured crystals hold (minerals of AMCSD and of textbooks), nine in ten come with another entry
-# of the same formula and space group in a table of 162,000.
-WITHHELD_SHARE = 0.1
 _BLOCK = 32
 
 
@@ -70,28 +67,17 @@ def simulated_cases(
     model: CalibratedModel,
     index: SearchIndex,
     recipe: Recipe,
+    samples: CalibrationSamples,
     *,
     n_patterns: int,
     rng: Generator,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[SimulatedCase]:
-    """Return simulated measurements of held-out structures, searched for and seen by the network.
-
-    Raises
-    ------
-    TrainingError
-        If the index holds no structure of a held-out family.
-    """
-    held_out = np.flatnonzero(index.sticks.is_held_out)
-    if not held_out.size:
-        raise TrainingError(
-            f"weights are fitted on structures of held-out families, but none of the"
-            f" {index.n_structures} in the index is one; use the index of a whole table."
-        )
-    chosen = rng.choice(held_out, n_patterns)
+    """Return simulated measurements of samples, searched for and seen by the network."""
+    chosen = samples.draw(n_patterns, rng)
     cases = []
     for n_done, sample in enumerate(_samples(index, chosen, recipe, rng), start=1):
-        is_withheld = rng.random() < WITHHELD_SHARE
+        is_withheld = rng.random() < samples.withheld_share
         with suppress(PatternError):  # a crop may leave a pattern without any line
             cases.append(_case(model, index, sample, is_withheld=is_withheld))
         progress(n_done, n_patterns)
@@ -132,35 +118,46 @@ def fitted_search(
 ) -> dict[str, SearchCalibration]:
     """Return the calibration of the search alone and of both together.
 
-    Weights come from one half of the cases, conformal sets and ranks of novelty from the other.
+    Weights come from all cases. Conformal sets and ranks of novelty come from answers to each half
+    of the cases by weights that were fitted to the other, so that all cases serve both.
     """
-    half = len(cases) // 2
-    first, second = cases[:half], cases[half:]
     logits, embedding = (
-        np.array([getattr(case, name) for case in second]) for name in ("logits", "embedding")
+        np.array([getattr(case, name) for case in cases]) for name in ("logits", "embedding")
     )
-    truth = np.array([case.known.space_group_index for case in second])
+    truth = np.array([case.known.space_group_index for case in cases])
+    dissimilarity = np.array([_dissimilarity(case.known) for case in cases])
     parts: tuple[Part, ...] = ("search", "both")
     found: dict[str, SearchCalibration] = {}
     for part in parts:
-        weights = fit_combination([_seen_by(part, case.known) for case in first])
-        known = [_seen_by(part, case.known) for case in second]
-        answers = [_answer(weights, case) for case in known]
+        known = [_seen_by(part, case.known) for case in cases]
+        answers = _cross_fitted(known)
         probabilities = np.array([answer.space_group_probabilities for answer in answers])
-        unexplained = np.array(
-            [
-                _unexplained(index, case, answer)
-                for case, answer in zip(second, answers, strict=True)
-            ]
-        )
+        unexplained = [
+            _unexplained(index, case, answer) for case, answer in zip(cases, answers, strict=True)
+        ]
         found[part] = SearchCalibration(
-            weights,
+            fit_combination(known),
             calibrated_symmetry_sets(probabilities, truth),
             calibrate_novelty(
-                model.calibration.novelty.prototypes, logits, embedding, unexplained=unexplained
+                model.calibration.novelty.prototypes,
+                logits,
+                embedding,
+                unexplained=np.array(unexplained),
+                dissimilarity=dissimilarity,
             ),
         )
     return found
+
+
+def _cross_fitted(known: list[KnownCase]) -> list[CombinedAnswer]:
+    """Return the answer to each case by weights that were fitted to the other half of them."""
+    half = len(known) // 2
+    first, second = known[:half], known[half:]
+    of_first, of_second = fit_combination(first), fit_combination(second)
+    return [
+        *(_answer(of_second, case) for case in first),
+        *(_answer(of_first, case) for case in second),
+    ]
 
 
 def _seen_by(part: Part, case: KnownCase) -> KnownCase:
@@ -181,6 +178,12 @@ def _answer(weights: CombinationWeights, case: KnownCase) -> CombinedAnswer:
 
 def _unexplained(index: SearchIndex, case: SimulatedCase, answer: CombinedAnswer) -> float:
     return matched(index, case.prepared, case.known.candidates, answer).unexplained
+
+
+def _dissimilarity(known: KnownCase) -> float:
+    """Return the dissimilarity of what the search was allowed to find."""
+    candidates = known.candidates
+    return replace(candidates, features=candidates.features[~known.is_withheld]).dissimilarity
 
 
 def write_search_calibration(found: dict[str, SearchCalibration], card_path: Path) -> Path:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from phasepilot.models.steering.policy import Sight
 from phasepilot.models.suggestion import Action, Suggestion
-from phasepilot.models.tracking.phase_tracker import PhaseState, Stage
+from phasepilot.models.tracking.phase_state import PhaseState, Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,9 @@ class InformationRateSettings(ScanSettings):
         scan ends.
     settles_with_set : float
         If the network's conformal set holds one space group, this bound is enough; 0 to ignore it.
+    settled_by : {"probability", "bound"}
+        What `largest_error` is held against: the probability of error, or the bound on it, which
+        many improbable hypotheses keep high.
     repeats : {"counts", "nothing"}
         What measuring the same points again gives; nothing in a replay of recorded data.
     """
@@ -65,6 +68,7 @@ class InformationRateSettings(ScanSettings):
     dwells_s: tuple[float, ...] = (0.01, 0.04, 0.2)
     value_per_s: float = 1e-5
     settles_with_set: float = 0.0
+    settled_by: Literal["probability", "bound"] = "probability"
     repeats: Literal["counts", "nothing"] = "counts"
 
 
@@ -324,9 +328,12 @@ class InformationRate:
         settings, judgement = self.settings, belief.judgement
         if not is_explained(belief, settings):
             return None
-        if belief.error_bound <= settings.largest_error:
+        wrong = belief.probability_of_error
+        if (wrong if settings.settled_by == "probability" else belief.error_bound) <= (
+            settings.largest_error
+        ):
             told = (
-                f"settled: {belief.said}; the probability of error is at most"
+                f"settled: {belief.said}; the probability of error is {wrong:.2g}, its bound"
                 f" {belief.error_bound:.2g}, {judgement.unexplained:.0%} of the intensity is off"
             )
             return stop(told, belief)

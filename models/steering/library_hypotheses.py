@@ -65,6 +65,8 @@ class LibraryHypotheses:
         Phases whose sets are weighed: those that explain most.
     odds_present : float
         Prior odds of each further phase in a set.
+    least_share : float
+        Share of the intensity from which a phase counts as present.
     prior_unknown : float
         Prior probability that the sample holds something else.
     freedom : LatticeFreedom
@@ -80,6 +82,7 @@ class LibraryHypotheses:
     max_phases: int = 1
     n_candidates: int = 8
     odds_present: float = 0.1
+    least_share: float = 0.02
     prior_unknown: float = 0.02
     freedom: LatticeFreedom = field(default_factory=LatticeFreedom)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -95,6 +98,9 @@ class LibraryHypotheses:
         chosen = np.sort(chosen[: self._n_candidates])
         sets = _sets(chosen.size, self.max_phases)
         fitted = cells.fitted_scales(chosen, sets, background.of_cells, self.error)
+        # Without a least share, a pure sample could never be told from one with a trace of more.
+        least = self.least_share * fitted.sum(axis=1, keepdims=True)
+        fitted = np.where(sets, np.maximum(fitted, least), 0.0)
         lines = fitted @ templates[chosen]
         names = tuple(self._name(chosen[np.flatnonzero(one)]) for one in sets)
         prior = self._log_prior(sets, [self.library.phases[k].name for k in chosen])

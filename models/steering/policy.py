@@ -7,7 +7,7 @@ from phasepilot.models.arrays import FloatArray
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.suggestion import Suggestion
-from phasepilot.models.tracking.phase_tracker import PhaseState
+from phasepilot.models.tracking.phase_state import PhaseState
 
 State = TypeVar("State")
 

@@ -11,6 +11,7 @@ predictions for points that are left out one at a time. Section 6.5: classes by 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -206,7 +207,8 @@ def _regressed(places: FloatArray, shares: FloatArray, exposed: IntArray) -> Flo
     return np.asarray(positive / positive.sum(axis=1, keepdims=True))
 
 
-def _gaussian_process():  # type: ignore[no-untyped-def]  # scikit-learn carries no types
+def _gaussian_process() -> tuple[Any, Any]:
+    """Return the class and the kernel; scikit-learn carries no types."""
     # In the train extra.
     try:
         from sklearn.gaussian_process import GaussianProcessRegressor

@@ -24,7 +24,8 @@ from phasepilot.models.suggestion import Action, Suggestion
 class Strict(BaseModel):
     """Settings: frozen, and nothing that is not known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # JSON has no infinity, and a record must come back as it was.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 class ScanCost(Strict):
@@ -88,6 +89,8 @@ class ScanSettings(Strict):
         The scan ends after so long.
     max_phases : int
         Phases that a sample may be a mixture of.
+    least_share : float
+        Share of the intensity from which a phase counts as present.
     """
 
     start_deg: float = 10.0
@@ -99,6 +102,7 @@ class ScanSettings(Strict):
     largest_unexplained: float = Field(default=0.5, gt=0, le=1)
     budget_s: float = Field(default=math.inf, gt=0)
     max_phases: int = Field(default=1, ge=1, le=4)
+    least_share: float = Field(default=0.02, ge=0, lt=0.5)
     cost: ScanCost = ScanCost()
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from phasepilot.models.steering.policy import Sight
-from phasepilot.models.tracking.phase_tracker import PhaseState, Stage
+from phasepilot.models.tracking.phase_state import PhaseState, Stage
 
 # Where the new phase is the tracker's reference, less than this share of it may be none at all.
 _TRACE = 0.1
@@ -61,7 +61,7 @@ def reading(phase: PhaseState, reference: ReferencePhase, excess_midpoint: float
 
     Examples
     --------
-    >>> from phasepilot.models.tracking.phase_tracker import PhaseState, Stage
+    >>> from phasepilot.models.tracking.phase_state import PhaseState, Stage
     >>> phase = PhaseState(0.0, 1e-5, 1.0, 40.0, 0.9, 0.25, Stage.CHANGING, 7)
     >>> reading(phase, ReferencePhase(), 9.0)
     Reading(is_seen=True, fraction=0.25)

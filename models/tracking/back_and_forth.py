@@ -7,13 +7,9 @@ transition, each frame is instead judged against the last one that showed no cha
 from dataclasses import replace
 
 from phasepilot.models.preprocessing.preparation import PreparedPattern
-from phasepilot.models.tracking.phase_tracker import (
-    PhaseState,
-    Stage,
-    TrackerSettings,
-    TrackerState,
-    advance,
-)
+from phasepilot.models.tracking.change_statistic import alarm_level
+from phasepilot.models.tracking.phase_state import PhaseState, Stage, TrackerSettings
+from phasepilot.models.tracking.phase_tracker import TrackerState, advance
 
 
 def advance_from_unchanged(
@@ -35,11 +31,12 @@ def advance_from_unchanged(
     -----
     The new phase never becomes the reference: a search must always know which phase is the old.
     """
-    lasting = replace(settings, established_frames=1_000_000)
+    lasting = replace(settings, established_frames=1_000_000, settled_frames=1_000_000)
     state = advance(unchanged, pattern, seq_num=seq_num, axis_value=axis_value, settings=lasting)
     if state.phase.is_beam_lost and unchanged is not None:
         return state.phase, unchanged
-    if state.phase.stage is Stage.STABLE and state.phase.excess < settings.excess_midpoint:
+    level = alarm_level(settings.false_alarms_per_10000_frames)
+    if state.phase.stage is Stage.STABLE and state.phase.excess < level:
         return state.phase, state
     # Once more, as changing: only then are lines that lie on each other shared out with care.
     known = state if unchanged is None else unchanged

@@ -1,4 +1,4 @@
-"""What a frame shows beyond the phases known so far, after the strain is removed."""
+"""What a frame shows beyond the known lines, in standard deviations of its own noise."""
 
 from dataclasses import dataclass
 
@@ -6,99 +6,145 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from phasepilot.models.arrays import BoolArray, FloatArray
+from phasepilot.models.tracking.components import Explanation, Frame
+from phasepilot.models.tracking.line_shift import shifted
 
-# Line intensities of one phase may differ this much from the reference (texture, grain statistics)
-# without being called a change.
+# Line intensities may differ this much from the reference (texture, grain statistics, a fraction of
+# a bin of shift) without being called a change.
 MODEL_ERROR = 0.06
-_LINE_BINS = 5
-# Noise scatters 4096 bins up to about 4 standard deviations; this is beyond it.
-_SIGNIFICANT = 5.0
+# What is left over counts in units of this share of the strongest line at least. Weak lines of a
+# cell that were taken for the sample's are fainter than a phase that begins.
+FAINT_SHARE = 0.004
+_LINE_BINS = 7
+_N_BLOCKS = 32
+_FEWEST_QUIET = 20
+# Share of the past in the running mean of the significance: about four frames count.
+_MEMORY = 0.6
+_NEAR_BINS = 2 * _LINE_BINS
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOver:
-    """What the reference does not explain.
+class Noise:
+    """How much a frame scatters about its expectation, learned from the frames themselves.
 
     Attributes
     ----------
-    amplitude : float
-        Scale of the reference in this frame; 1 when nothing changed.
-    excess : float
-        The most significant unexplained line, in standard deviations of this frame's own noise.
-    new_fraction : float
-        Share of the line intensity that the reference does not explain, 0 to 1.
+    dispersion : ndarray, shape (n_blocks,)
+        Variance of the sum over a line's width, over its expected counts: 1 for counts in
+        independent bins, else what averaging, gain and scaling make of it.
+    n_frames : int
     """
 
-    amplitude: float
-    excess: float
-    new_fraction: float
+    dispersion: FloatArray
+    n_frames: int
 
 
-def explain(
-    signal: FloatArray,
-    background: FloatArray,
-    is_measured: BoolArray,
-    reference: FloatArray,
-    *,
-    is_changing: bool,
-) -> LeftOver:
-    """Return what is left of the signal when the scaled reference is taken away.
+@dataclass(frozen=True, slots=True)
+class UnexplainedLine:
+    """A maximum of the significance: where, how high, and how much intensity stands in it."""
 
-    Parameters
-    ----------
-    signal, background : ndarray, shape (n_bins,)
-        Intensity above background, and the background below it.
-    reference : ndarray, shape (n_bins,)
-        Intensity of the known phases, already moved to this frame's strain.
-    is_changing : bool
-        While phases coexist, lines of the new phase may lie on lines of the old one. The old
-        phase then counts only as much as its *weakest* lines allow.
+    bin: int
+    significance: float
+
+
+def next_noise(noise: Noise | None, frame: Frame, explanation: Explanation) -> Noise:
+    """Return the noise with one more frame averaged in, by the median over blocks of bins."""
+    expected = _line_sum(explanation.expected + frame.background)
+    left = _line_sum(explanation.left)
+    tolerance = _tolerance(explanation.expected)
+    previous = 1.0 if noise is None else _per_bin(noise, left.size)
+    is_quiet = explanation.is_covered & (expected > 0) & (tolerance**2 < 0.5 * previous * expected)
+    ratio = np.where(is_quiet, np.abs(left) / np.sqrt(np.maximum(expected, 1e-12)), np.inf)
+    found = (_medians(ratio) / 0.6745) ** 2
+    dispersion = _without_gaps(found)
+    if noise is None:
+        return Noise(dispersion, 1)
+    n_frames = min(noise.n_frames + 1, 20)
+    mixed = noise.dispersion + (dispersion - noise.dispersion) / n_frames
+    return Noise(mixed, n_frames)
+
+
+def significance(frame: Frame, explanation: Explanation, noise: Noise) -> FloatArray:
+    """Return how far each line's width of bins stands above the expected, in standard deviations.
+
+    Square roots keep the tail of low counts Gaussian (Anscombe).
     """
-    amplitude = (
-        _weakest_amplitude(signal, reference)
-        if is_changing
-        else _least_squares_amplitude(signal, background, reference)
-    )
-    expected = amplitude * reference
-    score = _significance(signal - expected, expected, background, is_measured)
-    is_new = maximum_filter1d(score > _SIGNIFICANT, 2 * _LINE_BINS + 1)
-    new = float(np.maximum(signal - expected, 0.0)[is_new].sum())
-    known = float(expected[is_measured].sum())
-    total = new + known
-    return LeftOver(amplitude, float(score.max()), new / total if total > 0 else 0.0)
+    dispersion = _per_bin(noise, frame.lines.size)
+    expected = _line_sum(explanation.expected + frame.background) / dispersion
+    left = _line_sum(explanation.left) / dispersion
+    root = np.sqrt(np.maximum(expected + left, 0.0) + 0.375) - np.sqrt(expected + 0.375)
+    known = _line_sum(explanation.expected)
+    faint = FAINT_SHARE * float(known.max(initial=0.0, where=explanation.is_covered))
+    tolerance = np.hypot(_tolerance(explanation.expected), faint) / dispersion
+    scaled = 2 * root / np.sqrt(1 + tolerance**2 / np.maximum(expected, 1e-3))
+    return np.where(explanation.is_covered, scaled, 0.0)
 
 
-def _least_squares_amplitude(
-    signal: FloatArray, background: FloatArray, reference: FloatArray
-) -> float:
-    weight = 1.0 / (reference + background + 1.0)
-    norm = float(np.sum(weight * reference**2))
-    return max(0.0, float(np.sum(weight * reference * signal)) / norm) if norm > 0 else 0.0
-
-
-def _weakest_amplitude(signal: FloatArray, reference: FloatArray) -> float:
-    is_line = reference > 0.05 * reference.max(initial=0.0)
-    if not is_line.any():
-        return 0.0
-    return float(np.quantile(signal[is_line] / reference[is_line], 0.25))
-
-
-def _significance(
-    left_over: FloatArray, expected: FloatArray, background: FloatArray, is_measured: BoolArray
+def remembered(
+    memory: FloatArray | None, significance_now: FloatArray, moved_bins: float
 ) -> FloatArray:
-    """Return left-over intensity over a line's width, in standard deviations; 0 where unmeasured.
-
-    Noise is scaled by the scatter of the frame itself, so exposure, gain and averaging into bins
-    need not be known.
-    """
-    root = np.sqrt(expected + background + 1e-6 * (expected + background).max() + 1e-12)
-    scatter = _robust_deviation((left_over / root)[is_measured])
-    tolerance = MODEL_ERROR * maximum_filter1d(expected, 2 * _LINE_BINS + 1)
-    scaled = left_over / np.hypot(max(scatter, 1e-12) * root, tolerance)
-    scaled = np.where(is_measured, scaled, 0.0)
-    smooth = uniform_filter1d(scaled, _LINE_BINS, mode="constant")
-    return np.where(is_measured, smooth / max(_robust_deviation(smooth[is_measured]), 1e-12), 0.0)
+    """Return the running mean of the significance, which moves with the sample's lines."""
+    if memory is None:
+        return np.asarray((1 - _MEMORY) * significance_now)
+    return np.asarray(_MEMORY * shifted(memory, moved_bins) + (1 - _MEMORY) * significance_now)
 
 
-def _robust_deviation(values: FloatArray) -> float:
-    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+def standardised(memory: FloatArray, is_covered: BoolArray) -> FloatArray:
+    """Return the running mean in standard deviations of its own scatter, never less than ideal."""
+    ideal = np.sqrt((1 - _MEMORY) / (1 + _MEMORY))
+    inside = memory[is_covered]
+    scatter = 1.4826 * float(np.median(np.abs(inside))) if inside.size else ideal
+    return np.where(is_covered, memory / max(scatter, ideal), 0.0)
+
+
+def highest_lines(score: FloatArray, *, n_lines: int = 2) -> tuple[UnexplainedLine, ...]:
+    """Return the highest maxima of the significance that stand apart, highest first."""
+    remaining = score.copy()
+    found = []
+    for _ in range(n_lines):
+        top = int(remaining.argmax())
+        if remaining[top] <= 0:
+            break
+        found.append(UnexplainedLine(top, float(remaining[top])))
+        remaining[max(0, top - _NEAR_BINS) : top + _NEAR_BINS + 1] = 0.0
+    return tuple(found)
+
+
+def near_lines(score: FloatArray, threshold: float) -> BoolArray:
+    """Return the bins of lines whose significance exceeds the threshold."""
+    return np.asarray(maximum_filter1d(score > threshold, 2 * _LINE_BINS + 1))
+
+
+def _tolerance(expected: FloatArray) -> FloatArray:
+    return np.asarray(MODEL_ERROR * maximum_filter1d(_line_sum(expected), 2 * _LINE_BINS + 1))
+
+
+def _line_sum(values: FloatArray) -> FloatArray:
+    return np.asarray(uniform_filter1d(values, _LINE_BINS, mode="constant") * _LINE_BINS)
+
+
+def _per_bin(noise: Noise, n_bins: int) -> FloatArray:
+    centres = (np.arange(_N_BLOCKS) + 0.5) * n_bins / _N_BLOCKS
+    return np.asarray(np.interp(np.arange(n_bins), centres, noise.dispersion))
+
+
+def _medians(values: FloatArray) -> FloatArray:
+    """Return the median of the finite values of each block; NaN of blocks that have too few."""
+    n_block = -(-values.size // _N_BLOCKS)
+    padded = np.full(n_block * _N_BLOCKS, np.inf)
+    padded[: values.size] = values
+    rows = np.sort(padded.reshape(_N_BLOCKS, n_block), axis=1)
+    n_finite = np.isfinite(rows).sum(axis=1)
+    middle = rows[np.arange(_N_BLOCKS), np.maximum(n_finite - 1, 0) // 2]
+    return np.where(n_finite >= _FEWEST_QUIET, middle, np.nan)
+
+
+def _without_gaps(found: FloatArray) -> FloatArray:
+    """Return the blocks smoothed over neighbours, those without quiet bins filled in."""
+    is_found = np.isfinite(found)
+    if not is_found.any():
+        return np.ones_like(found)
+    blocks = np.arange(found.size)
+    filled = np.interp(blocks, blocks[is_found], found[is_found])
+    smooth = uniform_filter1d(filled, 3, mode="nearest")
+    return np.asarray(np.maximum(smooth, 1e-3 * float(np.median(smooth)) + 1e-12))

@@ -4,9 +4,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from phasepilot.models.arrays import FloatArray
 
+# About a line and its surroundings.
+_PULL_BINS = 15
 _NODES = np.arange(-2, 4)
 _IS_OWN_NODE = np.eye(_NODES.size, dtype=bool)
 _TAP_SCALES = np.where(_IS_OWN_NODE, 1.0, _NODES[:, None] - _NODES).prod(axis=1)
@@ -29,7 +32,12 @@ class LineShift:
 
 
 def moved(reference: FloatArray, bins: float) -> FloatArray:
-    """Return the reference moved by any number of bins, never below 0; its ends are continued.
+    """Return the reference moved by any number of bins, never below 0; see `shifted`."""
+    return np.asarray(np.maximum(shifted(reference, bins), 0.0))
+
+
+def shifted(reference: FloatArray, bins: float) -> FloatArray:
+    """Return the reference moved by any number of bins; its ends are continued.
 
     Six-point Lagrange interpolation: for one common shift it is a filter of six taps.
     """
@@ -38,12 +46,14 @@ def moved(reference: FloatArray, bins: float) -> FloatArray:
     # Tap k is the product of (fraction - node) over the other nodes, over its value at node k.
     factors = np.where(_IS_OWN_NODE, 1.0, fraction - _NODES)
     taps = factors.prod(axis=1) / _TAP_SCALES
+    n_bins = reference.size
     reach = abs(whole) + 3
-    padded = np.pad(reference, reach, mode="edge")
+    padded = np.empty(n_bins + 2 * reach)
+    padded[:reach], padded[reach : reach + n_bins] = reference[0], reference
+    padded[reach + n_bins :] = reference[-1]
     # Output i is the reference at i - bins: the nodes lie at i - whole - node.
-    filtered = np.convolve(padded, taps, mode="valid")
     start = reach - whole - 3
-    return np.asarray(np.maximum(filtered[start : start + reference.size], 0.0))
+    return np.convolve(padded[start : start + n_bins + 5], taps, mode="valid")
 
 
 def measure_shift(
@@ -57,15 +67,18 @@ def measure_shift(
     Parameters
     ----------
     signal, reference : ndarray, shape (n_bins,)
-        Intensity above background.
+        Intensity above background; what noise leaves below 0 counts as 0.
     """
-    root, root_reference = np.sqrt(signal), np.sqrt(reference)
+    root = np.sqrt(np.maximum(signal, 0.0))
+    root_reference = np.sqrt(np.maximum(reference, 0.0))
     centre = round(expected_bins)
     padded = np.pad(root, reach_bins + abs(centre))
     window = padded[abs(centre) + centre :][: root.size + 2 * reach_bins]
     correlation = np.correlate(window, root_reference, mode="valid")
     bins = float(centre + int(correlation.argmax()) - reach_bins)
-    return _refined(root, root_reference, bins)
+    found = _refined(root, root_reference, bins)
+    least, most = centre - reach_bins - 1.0, centre + reach_bins + 1.0
+    return LineShift(min(max(found.bins, least), most), found.uncertainty_bins)
 
 
 def _refined(root: FloatArray, root_reference: FloatArray, bins: float) -> LineShift:
@@ -85,4 +98,24 @@ def _refined(root: FloatArray, root_reference: FloatArray, bins: float) -> LineS
         bins -= float(np.clip(pulls.sum() / slope_squared, -0.7, 0.7))
         # Scatter differs from bin to bin, so each counts with its own residual (White's estimator).
         uncertainty = math.sqrt(float(pulls @ pulls)) / slope_squared
-    return LineShift(bins, uncertainty)
+    return LineShift(bins + _median_pull(root, root_reference, bins), uncertainty)
+
+
+def _median_pull(root: FloatArray, root_reference: FloatArray, bins: float) -> float:
+    """Return how far most lines still are from the reference: those with another strain are few.
+
+    Least squares follows every line; the median over lines, by their weight, only the majority.
+    """
+    model = moved(root_reference, bins)
+    slope = np.gradient(model)
+    weight = uniform_filter1d(slope**2, _PULL_BINS)
+    is_line = weight > 0.01 * weight.max(initial=0.0)
+    if not is_line.any():
+        return 0.0
+    amplitude = float(root @ model) / max(float(model @ model), 1e-300)
+    pull = -uniform_filter1d(slope * (root - amplitude * model), _PULL_BINS)[is_line]
+    found = pull / weight[is_line] / max(amplitude, 1e-300)
+    order = np.argsort(found)
+    total = np.cumsum(weight[is_line][order])
+    middle = int(np.searchsorted(total, total[-1] / 2))
+    return float(np.clip(found[order][middle], -1.0, 1.0))

@@ -6,105 +6,118 @@ going back to an earlier frame (a paused scan repeats some) is going back to its
 
 import math
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import numpy as np
 
-from phasepilot.models.arrays import FloatArray
+from phasepilot.models.arrays import BoolArray, FloatArray
 from phasepilot.models.preprocessing.preparation import PreparedPattern
-from phasepilot.models.tracking.left_over import LeftOver, explain
-from phasepilot.models.tracking.line_shift import LineShift, measure_shift, moved
+from phasepilot.models.tracking.change_statistic import (
+    alarm_level,
+    change_probability,
+    change_statistic,
+)
+from phasepilot.models.tracking.components import (
+    Component,
+    Explanation,
+    Frame,
+    averaged,
+    explain,
+    frame_of,
+    weakest_amplitude,
+)
+from phasepilot.models.tracking.left_over import (
+    Noise,
+    highest_lines,
+    near_lines,
+    next_noise,
+    remembered,
+    significance,
+    standardised,
+)
+from phasepilot.models.tracking.line_shift import LineShift, measure_shift, shifted
+from phasepilot.models.tracking.motion import (
+    MotionSums,
+    components_of,
+    first_sums,
+    is_learned,
+    least_left,
+    summed,
+)
+from phasepilot.models.tracking.phase_state import PhaseState, Stage, TrackerSettings
 
-
-class Stage(StrEnum):
-    """Where the sample stands."""
-
-    STABLE = "stable"
-    CHANGING = "changing"
-    ESTABLISHED = "established"
+# Significance from which bins are suspected of a new line and not averaged into the reference, and
+# from which they count as one.
+_SUSPICIOUS = 2.5
+_SIGNIFICANT = 4.0
+# Variance, in bins, of a companion about its nominal ratio from one frame to the next.
+_COMPANION_SCATTER = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class TrackerSettings:
-    """What the tracker takes for granted.
+class Travel:
+    """Recent steps of axis times shift, and of the axis squared.
 
-    Attributes
-    ----------
-    frames_between_changes : float
-        How many frames pass between phase changes on average: the prior of the change detector.
-    max_strain_step : float
-        Largest strain between two frames.
-    excess_midpoint : float
-        Significance of an unexplained line at which change and no change are equally likely.
-    alarm_probability : float
-        From this probability on the sample counts as changing.
-    established_fraction : float
-        Share of intensity in new lines from which the new phase counts as established.
-    established_frames : int
-        For how many frames running.
-    lost_beam_ratio : float
-        Below this share of the reference's intensity a frame is not believed.
+    Their ratio bears a gauge whose scatter is as large as its steps.
     """
 
-    frames_between_changes: float = 100.0
-    max_strain_step: float = 0.012
-    excess_midpoint: float = 9.0
-    alarm_probability: float = 0.5
-    established_fraction: float = 0.9
-    established_frames: int = 2
-    lost_beam_ratio: float = 0.03
+    joint: float = 0.0
+    squared: float = 0.0
 
-
-@dataclass(frozen=True, slots=True)
-class PhaseState:
-    """What is known of the sample after a frame.
-
-    Attributes
-    ----------
-    strain : float
-        Linear strain of the lattice against the first frame of the current phase; negative when
-        compressed. While phases coexist it is the strain of the old one.
-    strain_uncertainty : float
-        One standard deviation.
-    volume_ratio : float
-        V / V0 against that frame, (1 + strain)^3.
-    excess : float
-        Most significant unexplained line, in standard deviations.
-    change_probability : float
-        Probability that a phase change has begun.
-    new_phase_fraction : float
-        Share of the line intensity in lines that the old phase does not have.
-    stage : Stage
-    changed_since_seq_num : int
-        Frame since which the change is seen; 0 when there is none.
-    is_beam_lost : bool
-        The frame had so little intensity that it was passed over.
-    """
-
-    strain: float
-    strain_uncertainty: float
-    volume_ratio: float
-    excess: float
-    change_probability: float
-    new_phase_fraction: float
-    stage: Stage
-    changed_since_seq_num: int
-    is_beam_lost: bool = False
+    @property
+    def rate(self) -> float:
+        """Shift in bins for each unit of the scanned axis; 0 while it stands still."""
+        return self.joint / self.squared if self.squared > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerState:
-    """All that the tracker remembers; see `advance`."""
+    """All that the tracker remembers; see `advance`.
+
+    Attributes
+    ----------
+    components : tuple of Component
+        The sample's lines first, then those with a strain of their own.
+    sums : MotionSums or None
+        While it is being learned which lines are which.
+    memory : ndarray or None
+        Running mean of the significance of what is left over.
+    n_frames, n_averaged : int
+        Frames since the current phase was taken as the reference, and those averaged into it.
+    n_established, n_quiet, n_settled : int
+        For how many frames running the new phase has been nearly all, nothing has been left over,
+        and the fraction has stayed as it was at `settled_fraction`.
+    """
 
     phase: PhaseState
-    reference: FloatArray
-    n_averaged: int
-    shift_bins: float
-    shift_rate: float
+    components: tuple[Component, ...]
+    sums: MotionSums | None
+    noise: Noise | None
+    memory: FloatArray | None
     axis_value: float
-    log_odds: float
-    n_established: int
+    travel: Travel
     total_intensity: float
+    line_intensity: float
+    stage_before: Stage = Stage.STABLE
+    n_frames: int = 1
+    n_averaged: int = 1
+    n_established: int = 0
+    n_quiet: int = 0
+    n_settled: int = 0
+    settled_fraction: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One frame judged against the known lines."""
+
+    frame: Frame
+    shift: LineShift
+    components: tuple[Component, ...]
+    explanation: Explanation
+    noise: Noise
+    memory: FloatArray
+    score: FloatArray
+    statistic: float
 
 
 def advance(
@@ -116,141 +129,233 @@ def advance(
     settings: TrackerSettings,
 ) -> TrackerState:
     """Return the state after one more frame; `state` is None before the first."""
-    signal = pattern.signal
     if state is None:
-        return _first(signal, float(pattern.intensity.sum()), axis_value, settings)
-    total = float(pattern.intensity.sum())
-    if _is_beam_lost(state, signal, total, settings):
+        return _first(pattern, axis_value, Stage.STABLE, settings)
+    if _is_beam_lost(state, pattern, settings):
         return replace(state, phase=replace(state.phase, is_beam_lost=True))
-    shift = _track_shift(state, signal, pattern, axis_value, settings)
-    moved_reference = moved(state.reference, shift.bins)
-    background = np.maximum(pattern.intensity - signal, 0.0)
-    is_changing = state.phase.stage is Stage.CHANGING
-    left = explain(
-        signal, background, pattern.is_measured, moved_reference, is_changing=is_changing
-    )
-    log_odds = _next_log_odds(state.log_odds, left.excess, settings)
-    phase = _phase_state(state, shift, left, log_odds, pattern, seq_num, settings)
-    following = replace(
-        state,
-        phase=phase,
-        shift_bins=shift.bins,
-        shift_rate=_rate(state, shift, axis_value),
-        axis_value=axis_value,
-        log_odds=log_odds,
-        n_established=_count_established(state, phase, settings),
-        total_intensity=total,
-    )
-    if following.n_established >= settings.established_frames:
-        return _established(following, signal, settings)
-    if phase.stage is not Stage.CHANGING and left.excess < settings.excess_midpoint - 1.0:
-        return _with_better_reference(following, signal, shift.bins, left.amplitude)
+    judged = _judged(state, pattern, axis_value, settings)
+    phase = _phase_state(state, judged, pattern, seq_num, settings)
+    following = _following(state, judged, phase, pattern, axis_value, settings)
+    if phase.stage is not Stage.CHANGING:
+        return _with_better_reference(following, judged)
+    if following.n_established >= settings.established_frames or (
+        following.n_settled >= settings.settled_frames
+    ):
+        return _established(following, pattern, axis_value, settings)
+    if following.n_quiet >= settings.quiet_frames:
+        quiet = replace(phase, stage=state.stage_before, changed_since_seq_num=0)
+        return replace(following, phase=quiet, n_quiet=0)
     return following
 
 
-def _is_beam_lost(
-    state: TrackerState, signal: FloatArray, total: float, settings: TrackerSettings
-) -> bool:
-    """Return whether lines, or lines and background together, are all but gone."""
-    ratio = settings.lost_beam_ratio
-    return bool(
-        signal.sum() < ratio * state.reference.sum() or total < ratio * state.total_intensity
+def _first(
+    pattern: PreparedPattern, axis_value: float, stage: Stage, settings: TrackerSettings
+) -> TrackerState:
+    frame = frame_of(pattern, _declared_bins(pattern, settings))
+    phase = PhaseState(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, stage, 0)
+    return TrackerState(
+        phase=phase,
+        components=(Component(frame.lines, frame.is_measured, 0.0, 1.0),),
+        sums=first_sums(frame),
+        noise=None,
+        memory=None,
+        axis_value=axis_value,
+        travel=Travel(),
+        total_intensity=float(pattern.intensity.sum()),
+        line_intensity=float(pattern.signal.sum()),
     )
 
 
-def _first(
-    signal: FloatArray, total: float, axis_value: float, settings: TrackerSettings
-) -> TrackerState:
-    phase = PhaseState(0.0, 0.0, 1.0, 0.0, _probability(_prior(settings)), 0.0, Stage.STABLE, 0)
-    return TrackerState(phase, signal, 1, 0.0, 0.0, axis_value, _prior(settings), 0, total)
+def _is_beam_lost(state: TrackerState, pattern: PreparedPattern, settings: TrackerSettings) -> bool:
+    """Return whether lines, or lines and background together, are all but gone."""
+    ratio = settings.lost_beam_ratio
+    return bool(
+        pattern.signal.sum() < ratio * state.line_intensity
+        or pattern.intensity.sum() < ratio * state.total_intensity
+    )
+
+
+def _judged(
+    state: TrackerState, pattern: PreparedPattern, axis_value: float, settings: TrackerSettings
+) -> _Judged:
+    frame = frame_of(pattern, _declared_bins(pattern, settings))
+    is_changing = state.phase.stage is Stage.CHANGING
+    shift = _track_shift(state, frame, pattern, axis_value, settings)
+    components = _moved(state, frame, shift)
+    weakest = weakest_amplitude(frame, components) if is_changing else None
+    explanation = explain(frame, components, sample_amplitude=weakest)
+    if state.sums is not None and not is_changing:
+        amplitude = float(explanation.amplitudes[0])
+        left = least_left(explanation.left, frame, state.sums, shift.bins, amplitude)
+        explanation = replace(explanation, left=left)
+    noise = state.noise
+    if noise is None or not is_changing:
+        noise = next_noise(noise, frame, explanation)
+    score = significance(frame, explanation, noise)
+    moved_bins = shift.bins - state.components[0].shift_bins
+    memory = remembered(state.memory, score, moved_bins)
+    now = highest_lines(score)
+    lasting = highest_lines(standardised(memory, explanation.is_covered))
+    statistic = max(change_statistic(now), change_statistic(lasting))
+    return _Judged(frame, shift, components, explanation, noise, memory, score, statistic)
 
 
 def _track_shift(
     state: TrackerState,
-    signal: FloatArray,
+    frame: Frame,
     pattern: PreparedPattern,
     axis_value: float,
     settings: TrackerSettings,
 ) -> LineShift:
-    """Return the shift of the known phases; by extrapolation once too little of them is left."""
+    """Return the shift of the sample's lines; by extrapolation once too little of them is left."""
+    sample = state.components[0]
     travel = axis_value - state.axis_value
-    expected = state.shift_bins + (state.shift_rate * travel if math.isfinite(travel) else 0.0)
     reach = settings.max_strain_step / pattern.grid.bin_width
+    ahead = state.travel.rate * travel if math.isfinite(travel) else 0.0
+    expected = sample.shift_bins + min(max(ahead, -reach), reach)
     if state.phase.stage is Stage.CHANGING:
         if state.phase.new_phase_fraction > 0.7:
             return LineShift(expected, math.nan)
         # Lines of the new phase must not catch the old ones: stay near where they were heading.
         reach = max(2.0, reach / 6)
+    others = sum(
+        (shifted(one.lines, one.shift_bins) for one in state.components[1:]),
+        start=np.zeros_like(frame.lines),
+    )
     return measure_shift(
-        signal, state.reference, expected_bins=expected, reach_bins=max(2, round(reach))
+        frame.lines - others,
+        sample.lines,
+        expected_bins=expected,
+        reach_bins=max(2, round(reach)),
     )
 
 
-def _rate(state: TrackerState, shift: LineShift, axis_value: float) -> float:
-    """Return the running shift per unit of the scanned axis; 0 while the axis stands still."""
-    travel = axis_value - state.axis_value
-    if not math.isfinite(travel) or travel == 0.0 or not math.isfinite(shift.uncertainty_bins):
-        return state.shift_rate
-    rate = (shift.bins - state.shift_bins) / travel
-    return rate if state.shift_rate == 0.0 else 0.5 * (rate + state.shift_rate)
+def _moved(state: TrackerState, frame: Frame, shift: LineShift) -> tuple[Component, ...]:
+    """Return the components where this frame shows them.
 
-
-def _prior(settings: TrackerSettings) -> float:
-    return -math.log(max(settings.frames_between_changes - 1.0, 1.0))
-
-
-def _next_log_odds(log_odds: float, excess: float, settings: TrackerSettings) -> float:
-    """Return the log odds of a change after one more frame (a CUSUM with the prior as its floor).
-
-    A frame far beyond the midpoint speaks for a change, one below it against; both are bounded,
-    so that no single frame settles it for good.
+    Once companions are learned, each is measured: its strain keeps no exact ratio to the sample's.
     """
-    evidence = min(6.0, max(-1.5, 0.8 * (excess - settings.excess_midpoint)))
-    return min(12.0, max(_prior(settings), log_odds + evidence))
+    sample, *others = state.components
+    change = shift.bins - sample.shift_bins
+    moved = [replace(sample, shift_bins=shift.bins)]
+    moved += [replace(one, shift_bins=one.shift_bins + one.ratio * change) for one in others]
+    if state.sums is not None or state.phase.stage is Stage.CHANGING:
+        return tuple(moved)
+    drawn = [np.maximum(shifted(one.lines, one.shift_bins), 0.0) for one in moved]
+    total = np.sum(drawn, axis=0)
+    for k, one in enumerate(moved[1:], start=1):
+        if one.ratio == 0.0:
+            continue
+        found = measure_shift(
+            frame.lines - (total - drawn[k]),
+            one.lines,
+            expected_bins=one.shift_bins,
+            reach_bins=2,
+        )
+        # Few counts: a measurement that knows no better than the prediction is not followed.
+        weight = _COMPANION_SCATTER / (_COMPANION_SCATTER + found.uncertainty_bins**2)
+        if math.isfinite(found.uncertainty_bins):
+            step = weight * (found.bins - one.shift_bins)
+            moved[k] = replace(one, shift_bins=one.shift_bins + min(max(step, -1.0), 1.0))
+    return tuple(moved)
 
 
-def _probability(log_odds: float) -> float:
-    return 1.0 / (1.0 + math.exp(-log_odds))
+def _declared_bins(pattern: PreparedPattern, settings: TrackerSettings) -> BoolArray:
+    """Return the bins around lines that the user said to leave out of account."""
+    log_q = np.log(pattern.grid.q_per_angstrom)
+    is_declared = np.zeros(log_q.size, dtype=bool)
+    for d_spacing_angstrom in settings.declared_d_spacings_angstrom:
+        centre = math.log(2 * math.pi / d_spacing_angstrom)
+        is_declared |= np.abs(log_q - centre) < settings.declared_tolerance
+    return is_declared
 
 
 def _phase_state(
     state: TrackerState,
-    shift: LineShift,
-    left: LeftOver,
-    log_odds: float,
+    judged: _Judged,
     pattern: PreparedPattern,
     seq_num: int,
     settings: TrackerSettings,
 ) -> PhaseState:
     width = pattern.grid.bin_width
-    strain = math.expm1(-shift.bins * width)
-    probability = _probability(log_odds)
+    strain = math.expm1(-judged.shift.bins * width)
+    level = alarm_level(settings.false_alarms_per_10000_frames)
+    probability = change_probability(judged.statistic, level, settings.frames_between_changes)
+    is_learning = state.n_frames < settings.learning_frames
     was = state.phase
-    is_changing = was.stage is Stage.CHANGING or probability >= settings.alarm_probability
-    is_above_floor = log_odds > _prior(settings)
+    is_changing = was.stage is Stage.CHANGING or (
+        probability >= settings.alarm_probability and not is_learning
+    )
+    is_suspected = is_changing or (probability > 0.05 and not is_learning)
     return PhaseState(
         strain=strain,
-        strain_uncertainty=shift.uncertainty_bins * width,
+        strain_uncertainty=judged.shift.uncertainty_bins * width,
         volume_ratio=(1 + strain) ** 3,
-        excess=left.excess,
+        excess=judged.statistic,
         change_probability=1.0 if was.stage is Stage.CHANGING else probability,
-        new_phase_fraction=left.new_fraction,
+        new_phase_fraction=_new_fraction(judged),
         stage=Stage.CHANGING if is_changing else was.stage,
-        changed_since_seq_num=(was.changed_since_seq_num or seq_num)
-        if is_changing or is_above_floor
-        else 0,
+        changed_since_seq_num=(was.changed_since_seq_num or seq_num) if is_suspected else 0,
     )
 
 
-def _count_established(state: TrackerState, phase: PhaseState, settings: TrackerSettings) -> int:
-    is_new = phase.new_phase_fraction >= settings.established_fraction
-    return state.n_established + 1 if phase.stage is Stage.CHANGING and is_new else 0
+def _new_fraction(judged: _Judged) -> float:
+    """Return the share of line intensity, companions left out, that nothing known explains."""
+    left = judged.explanation.left
+    is_new = near_lines(judged.score, _SIGNIFICANT)
+    new = float(np.maximum(left, 0.0)[is_new].sum())
+    known = float(np.maximum(judged.explanation.parts[0], 0.0).sum())
+    return new / (new + known) if new > 0 else 0.0
+
+
+def _following(
+    state: TrackerState,
+    judged: _Judged,
+    phase: PhaseState,
+    pattern: PreparedPattern,
+    axis_value: float,
+    settings: TrackerSettings,
+) -> TrackerState:
+    is_changing = phase.stage is Stage.CHANGING
+    is_new = is_changing and phase.new_phase_fraction >= settings.established_fraction
+    is_quiet = is_changing and phase.new_phase_fraction < 0.01
+    is_settled = is_changing and abs(phase.new_phase_fraction - state.settled_fraction) < 0.03
+    return replace(
+        state,
+        phase=phase,
+        components=judged.components,
+        noise=judged.noise,
+        memory=judged.memory,
+        axis_value=axis_value,
+        travel=_travelled(state, judged.shift, axis_value),
+        total_intensity=float(pattern.intensity.sum()),
+        line_intensity=float(pattern.signal.sum()),
+        stage_before=state.stage_before if is_changing else phase.stage,
+        n_frames=state.n_frames + 1,
+        n_established=state.n_established + 1 if is_new else 0,
+        n_quiet=state.n_quiet + 1 if is_quiet else 0,
+        n_settled=state.n_settled + 1 if is_settled else 0,
+        settled_fraction=state.settled_fraction if is_settled else phase.new_phase_fraction,
+    )
+
+
+def _travelled(state: TrackerState, shift: LineShift, axis_value: float) -> Travel:
+    """Return how shift and axis go together, with this step; no step where either is unknown."""
+    axis_step = axis_value - state.axis_value
+    shift_step = shift.bins - state.components[0].shift_bins
+    if not (math.isfinite(axis_step) and math.isfinite(shift.uncertainty_bins)):
+        return state.travel
+    return Travel(
+        0.8 * state.travel.joint + axis_step * shift_step,
+        0.8 * state.travel.squared + axis_step**2,
+    )
 
 
 def _established(
-    state: TrackerState, signal: FloatArray, settings: TrackerSettings
+    state: TrackerState, pattern: PreparedPattern, axis_value: float, settings: TrackerSettings
 ) -> TrackerState:
-    """Return the state that follows the new phase from this frame on."""
+    """Return the state that follows what the frame shows from now on."""
+    fresh = _first(pattern, axis_value, Stage.ESTABLISHED, settings)
     phase = replace(
         state.phase,
         strain=0.0,
@@ -258,16 +363,37 @@ def _established(
         volume_ratio=1.0,
         stage=Stage.ESTABLISHED,
     )
-    return replace(_first(signal, state.total_intensity, state.axis_value, settings), phase=phase)
+    return replace(fresh, phase=phase, stage_before=Stage.ESTABLISHED)
 
 
-def _with_better_reference(
-    state: TrackerState, signal: FloatArray, shift_bins: float, amplitude: float
-) -> TrackerState:
-    """Return the state with this frame averaged into the reference, at the reference's strain."""
-    if amplitude <= 0.0:
+def _with_better_reference(state: TrackerState, judged: _Judged) -> TrackerState:
+    """Return the state with this frame averaged into the references."""
+    if state.sums is not None:
+        return _with_motion_learned(state, state.sums, judged)
+    is_suspicious = near_lines(judged.score, _SUSPICIOUS)
+    components = averaged(
+        state.components,
+        judged.frame,
+        judged.explanation,
+        is_suspicious,
+        n_averaged=state.n_averaged,
+    )
+    return replace(state, components=components, n_averaged=state.n_averaged + 1)
+
+
+def _with_motion_learned(state: TrackerState, sums: MotionSums, judged: _Judged) -> TrackerState:
+    """Return the state that knows better which lines move with the sample."""
+    explanation, frame = judged.explanation, judged.frame
+    amplitude = float(explanation.amplitudes[0])
+    if amplitude < 0.05:
         return state
-    n_averaged = min(state.n_averaged + 1, 10)
-    back = moved(signal, -shift_bins) / amplitude
-    reference = state.reference + (back - state.reference) / n_averaged
-    return replace(state, reference=reference, n_averaged=n_averaged)
+    is_usable = explanation.is_covered & ~near_lines(judged.score, _SIGNIFICANT)
+    lines = np.where(is_usable, frame.lines, explanation.parts.sum(axis=0)) / amplitude
+    dispersion = float(np.median(judged.noise.dispersion))
+    shift_bins = judged.shift.bins
+    following = summed(sums, lines, frame.background / amplitude, shift_bins, dispersion)
+    components = components_of(following, shift_bins)
+    if not is_learned(following, shift_bins):
+        return replace(state, components=components, sums=following)
+    n_averaged = following.n_frames
+    return replace(state, components=components, sums=None, n_averaged=n_averaged)

@@ -70,7 +70,7 @@ class EquivalentCounts:
     def summed(self, widest_step: float) -> Self:
         """Return the sums of as many points as fit that step, or the pattern if no two do."""
         cells = self
-        while 2 * cells.step_per_angstrom <= widest_step:
+        while 2 * cells.step_per_angstrom <= widest_step and cells.counts.size > 1:
             cells = cells.halved()
         return cells
 

@@ -2,14 +2,16 @@
 
 Three signs are combined, each as a rank among calibration patterns of known kind: how far the
 features point away from all training patterns, how undecided the logits are, and, with a library,
-which share of the intensity its best mixture leaves unexplained. Lengths of features are left out:
-patterns that a rectifier network does not know light up few of its features, so Euclidean and
-Mahalanobis distances take them for familiar (areas under the curve below 0.5 for mixtures, gasket
-lines, wrong wavelengths and glasses, simulated).
+which share of the intensity its best mixture leaves unexplained. With a table of very many
+structures, mixtures of which explain whatever is asked of them, the third sign is how little the
+most similar structure resembles the pattern: the answer is of one phase. Lengths of features are
+left out: patterns that a rectifier network does not know light up few of its features, so Euclidean
+and Mahalanobis distances take them for familiar (areas under the curve below 0.5 for mixtures,
+gasket lines, wrong wavelengths and glasses, simulated).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -28,7 +30,8 @@ _RANKS = np.linspace(0, 1, 1001)
 _N_ROUNDS = 12
 # Physics verifies what a network proposes: its normal score counts twice. Our choice.
 _RESIDUAL_WEIGHT = 2.0
-_ARRAYS = ("prototypes", "distances", "entropies", "network_scores", "residuals", "joint_scores")
+_OF_NETWORK = ("prototypes", "distances", "entropies", "network_scores")
+_OF_LIBRARY = ("residuals", "joint_scores", "dissimilarities", "dissimilar_scores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,18 @@ class NoveltyDetector:
     residuals, joint_scores : ndarray, shape (1001,) or (0,)
         The same of the unexplained share, and of the weighted sum with it; empty if no library was
         there to calibrate with.
+    dissimilarities, dissimilar_scores : ndarray, shape (1001,) or (0,)
+        The same of the dissimilarity of the most similar structure.
     """
 
     prototypes: FloatArray
     distances: FloatArray
     entropies: FloatArray
     network_scores: FloatArray
-    residuals: FloatArray
-    joint_scores: FloatArray
+    residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
+    joint_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
+    dissimilarities: FloatArray = field(default_factory=lambda: np.zeros(0))
+    dissimilar_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     def judge(
         self,
@@ -75,6 +82,7 @@ class NoveltyDetector:
         embedding: FloatArray,
         *,
         unexplained: float | None = None,
+        dissimilarity: float | None = None,
         false_alarm_rate: float = FALSE_ALARM_RATE,
     ) -> Novelty:
         """Return how unusual a pattern is, and whether the answer can be trusted.
@@ -86,6 +94,9 @@ class NoveltyDetector:
         unexplained : float or None
             Share of the intensity above background that no known phase explains; None without a
             library.
+        dissimilarity : float or None
+            1 less the similarity of the most similar structure of a table; decides in place of what
+            is unexplained.
         false_alarm_rate : float
             Share of patterns like the calibration patterns that are called unknown.
 
@@ -95,12 +106,14 @@ class NoveltyDetector:
             If a residual is given, but none were at calibration.
         """
         score = self._network_score(logits[None], embedding[None])
-        if unexplained is None:
-            novelty = float(_rank(score, self.network_scores)[0])
+        if dissimilarity is not None:
+            novelty = self._rank_with(
+                score, dissimilarity, self.dissimilarities, self.dissimilar_scores
+            )
+        elif unexplained is not None:
+            novelty = self._rank_with(score, unexplained, self.residuals, self.joint_scores)
         else:
-            self._check_has_residuals()
-            joint = _joint(score, np.array([unexplained]), self.network_scores, self.residuals)
-            novelty = float(_rank(joint, self.joint_scores)[0])
+            novelty = float(_rank(score, self.network_scores)[0])
         is_known = novelty <= 1 - false_alarm_rate
         return Novelty(novelty, Verdict(is_known, _reason(novelty, unexplained, is_known)))
 
@@ -110,17 +123,21 @@ class NoveltyDetector:
         scores = _normal_score(distance, self.distances) + _normal_score(entropy, self.entropies)
         return np.asarray(scores / 2)
 
-    def _check_has_residuals(self) -> None:
-        if not self.residuals.size:
+    def _rank_with(
+        self, score: FloatArray, residual: float, residuals: FloatArray, joint_scores: FloatArray
+    ) -> float:
+        if not residuals.size:
             raise ModelsError(
                 "a residual can only be judged against those of calibration patterns, but this"
-                " detector has none; calibrate it with `unexplained`, or leave the residual out."
+                " detector has none; calibrate it with a library, or leave the residual out."
             )
+        joint = _joint(score, np.array([residual]), self.network_scores, residuals)
+        return float(_rank(joint, joint_scores)[0])
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return what `from_arrays` needs, the prototypes in half precision."""
         arrays: dict[str, NDArray[np.generic]] = {
-            name: getattr(self, name).astype(np.float32) for name in _ARRAYS
+            name: getattr(self, name).astype(np.float32) for name in (*_OF_NETWORK, *_OF_LIBRARY)
         }
         arrays["prototypes"] = self.prototypes.astype(np.float16)
         return arrays
@@ -128,7 +145,8 @@ class NoveltyDetector:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
         """Return the detector that `to_arrays` described."""
-        return cls(*(np.asarray(arrays[name], dtype=np.float64) for name in _ARRAYS))
+        names = (*_OF_NETWORK, *(name for name in _OF_LIBRARY if name in arrays))
+        return cls(**{name: np.asarray(arrays[name], dtype=np.float64) for name in names})
 
 
 def prototypes_of(embedding: FloatArray, *, n_prototypes: int = 300, rng: Generator) -> FloatArray:
@@ -168,6 +186,7 @@ def calibrate_novelty(
     embedding: FloatArray,
     *,
     unexplained: FloatArray | None = None,
+    dissimilarity: FloatArray | None = None,
 ) -> NoveltyDetector:
     """Return a detector that knows how unusual patterns of known kind look.
 
@@ -179,15 +198,17 @@ def calibrate_novelty(
         Of patterns of known kind that were not trained on.
     unexplained : ndarray, shape (n_patterns,), optional
         What a library that holds their phases leaves unexplained.
+    dissimilarity : ndarray, shape (n_patterns,), optional
+        1 less the similarity of the structure that a search finds most similar.
 
     Raises
     ------
     TrainingError
         If the rows are not of the same patterns.
     """
-    n_rows = {logits.shape[0], embedding.shape[0]}
-    if unexplained is not None:
-        n_rows.add(unexplained.shape[0])
+    signs = {"residuals": unexplained, "dissimilarities": dissimilarity}
+    given = {name: values for name, values in signs.items() if values is not None}
+    n_rows = {values.shape[0] for values in (logits, embedding, *given.values())}
     if len(n_rows) != 1:
         raise TrainingError(
             f"logits, embedding and unexplained must have one row a pattern, but have"
@@ -195,17 +216,16 @@ def calibrate_novelty(
         )
     distances = np.quantile(_distance(embedding, prototypes), _RANKS)
     entropies = np.quantile(entropy_bits(softmax(logits, axis=1)), _RANKS)
-    nothing = np.zeros(0)
-    detector = NoveltyDetector(prototypes, distances, entropies, nothing, nothing, nothing)
+    detector = NoveltyDetector(prototypes, distances, entropies, np.zeros(0))
     score = detector._network_score(logits, embedding)
-    network_scores = np.quantile(score, _RANKS)
-    residuals = joint_scores = nothing
-    if unexplained is not None:
-        residuals = np.quantile(unexplained, _RANKS)
-        joint_scores = np.quantile(_joint(score, unexplained, network_scores, residuals), _RANKS)
-    return NoveltyDetector(
-        prototypes, distances, entropies, network_scores, residuals, joint_scores
-    )
+    detector = replace(detector, network_scores=np.quantile(score, _RANKS))
+    joint_name = {"residuals": "joint_scores", "dissimilarities": "dissimilar_scores"}
+    for name, values in given.items():
+        quantiles = np.quantile(values, _RANKS)
+        joint = _joint(score, values, detector.network_scores, quantiles)
+        ranks = {name: quantiles, joint_name[name]: np.quantile(joint, _RANKS)}
+        detector = replace(detector, **ranks)
+    return detector
 
 
 def _joint(

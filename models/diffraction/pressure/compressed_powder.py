@@ -1,7 +1,7 @@
 """A powder under pressure: which phases it holds, and the counts it scatters. No device, no clock.
 
-Left out: texture, strain broadening, c/a changing with pressure, lines of the gasket and of the
-pressure medium, the diamonds, and the small change of |F|^2 while a line moves with pressure.
+Left out: texture, strain broadening, lines of the gasket and of the pressure medium, the diamonds,
+and the small change of |F|^2 while a line moves with pressure.
 """
 
 from dataclasses import dataclass
@@ -127,10 +127,8 @@ class PowderPattern:
         self.material = material
         self.diffractometer = diffractometer
         self._crystallite_size_nm = crystallite_size_nm
-        self._low_sticks = _sticks_in_view(material.low_pressure, diffractometer)
-        self._high_sticks = _sticks_in_view(material.high_pressure, diffractometer)
-        # Lines are drawn without noise: the generator is never asked.
-        self._backend = NumpyBackend(np.random.default_rng(0))
+        self._low_sticks = sticks_in_view(material.low_pressure, diffractometer)
+        self._high_sticks = sticks_in_view(material.high_pressure, diffractometer)
         self._scale = 1.0
         self._scale = peak_counts / self._lines(start_pressure_gpa, 0.0).max()
         air = AIR_SCATTER_FRACTION * np.exp(-diffractometer.two_theta_deg / AIR_SCATTER_DECAY_DEG)
@@ -152,50 +150,70 @@ class PowderPattern:
             (self.material.high_pressure, self._high_sticks, high_pressure_fraction),
         ]
         drawn = [
-            self._lines_of_phase(phase, sticks, pressure_gpa, share)
+            (share, phase_lines(phase, sticks, pressure_gpa, self.diffractometer))
             for phase, sticks, share in shares
             if share > 0
         ]
-        two_theta_deg = np.concatenate([angles for angles, _ in drawn])
-        areas = np.concatenate([areas for _, areas in drawn])
-        fwhms, lorentz_fractions = self._shapes(two_theta_deg)
-        row = np.zeros(two_theta_deg.size, dtype=np.int64)
-        lines = Lines(row, two_theta_deg, areas, fwhms, lorentz_fractions)
-        per_degree = draw_lines(
-            lines, self.diffractometer.axis, self._backend, tail_tolerance=TAIL_TOLERANCE
+        return counts_of_lines(
+            np.concatenate([lines.two_theta_deg for _, lines in drawn]),
+            np.concatenate([self._scale * share * lines.strength for share, lines in drawn]),
+            self.diffractometer,
+            crystallite_size_nm=self._crystallite_size_nm,
         )
-        return np.asarray(per_degree[0] * self.diffractometer.step_deg, dtype=np.float64)
-
-    def _lines_of_phase(
-        self, phase: Phase, sticks: Sticks, pressure_gpa: float, share: float
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return angles and areas of one phase: area = share * sum |F|^2 * LP / V^2 (kinematic)."""
-        ratio = phase.volume_ratio(pressure_gpa)
-        q = sticks.q_per_angstrom * ratio ** (-1 / 3)
-        is_seen = q <= self.diffractometer.q_max_per_angstrom
-        wavelength = self.diffractometer.wavelength_angstrom
-        two_theta_deg = np.degrees(2 * np.arcsin(q[is_seen] * wavelength / (4 * np.pi)))
-        volume = phase.crystal.volume_cubic_angstrom * ratio
-        factor = lorentz(two_theta_deg) * polarisation(
-            two_theta_deg, self.diffractometer.polarised_fraction
-        )
-        strength = sticks.structure_factor_squared[is_seen] * factor / volume**2
-        return two_theta_deg, self._scale * share * strength
-
-    def _shapes(self, two_theta_deg: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return FWHM and Lorentz fraction of the instrument's Gaussian folded with the size's."""
-        u, v, w = self.diffractometer.caglioti_square_deg
-        gauss = caglioti_fwhm_deg(two_theta_deg, u, v, w)
-        size = size_fwhm_deg(
-            two_theta_deg, self.diffractometer.wavelength_angstrom, self._crystallite_size_nm
-        )
-        fwhm, lorentz_fraction = thompson_cox_hastings(gauss, size)
-        return fwhm, lorentz_fraction
 
 
-def _sticks_in_view(phase: Phase, diffractometer: Diffractometer) -> Sticks:
+@dataclass(frozen=True, slots=True)
+class PhaseLines:
+    """Where a pure phase diffracts, and how strongly: sum |F|^2 * LP / V^2 (kinematic)."""
+
+    two_theta_deg: FloatArray
+    strength: FloatArray
+
+
+def phase_lines(
+    phase: Phase, sticks: Sticks, pressure_gpa: float, diffractometer: Diffractometer
+) -> PhaseLines:
+    """Return the lines of a phase under pressure, one a stick; beyond the range they are at 179.
+
+    Parameters
+    ----------
+    sticks : Sticks
+        As `sticks_in_view` gives them.
+    """
+    wavelength = diffractometer.wavelength_angstrom
+    sine = phase.q_per_angstrom(sticks.hkl, pressure_gpa) * wavelength / (4 * np.pi)
+    two_theta_deg = np.degrees(2 * np.arcsin(np.minimum(sine, np.sin(np.radians(179 / 2)))))
+    volume = phase.crystal.volume_cubic_angstrom * phase.volume_ratio(pressure_gpa)
+    factor = lorentz(two_theta_deg) * polarisation(two_theta_deg, diffractometer.polarised_fraction)
+    return PhaseLines(two_theta_deg, sticks.structure_factor_squared * factor / volume**2)
+
+
+def counts_of_lines(
+    two_theta_deg: FloatArray,
+    areas: FloatArray,
+    diffractometer: Diffractometer,
+    *,
+    crystallite_size_nm: float,
+) -> FloatArray:
+    """Return what lines of these areas add to each bin, shape (n_points,).
+
+    Their shape is the instrument's Gaussian folded with the Lorentzian of the crystallites' size.
+    """
+    is_seen = two_theta_deg < diffractometer.two_theta_stop_deg + 1.0
+    angles, heights = two_theta_deg[is_seen], areas[is_seen]
+    gauss = caglioti_fwhm_deg(angles, *diffractometer.caglioti_square_deg)
+    size = size_fwhm_deg(angles, diffractometer.wavelength_angstrom, crystallite_size_nm)
+    fwhms, lorentz_fractions = thompson_cox_hastings(gauss, size)
+    lines = Lines(np.zeros(angles.size, dtype=np.int64), angles, heights, fwhms, lorentz_fractions)
+    # Lines are drawn without noise: the generator is never asked.
+    backend = NumpyBackend(np.random.default_rng(0))
+    per_degree = draw_lines(lines, diffractometer.axis, backend, tail_tolerance=TAIL_TOLERANCE)
+    return np.asarray(per_degree[0] * diffractometer.step_deg, dtype=np.float64)
+
+
+def sticks_in_view(phase: Phase, diffractometer: Diffractometer) -> Sticks:
     """Return the lines, at the reference pressure, that any pressure from 0 brings into view."""
-    largest_stretch = phase.volume_ratio(0.0) ** (1 / 3)
+    largest_stretch = float(phase.length_ratios(0.0).max())
     sticks = powder_sticks(phase.crystal, diffractometer.q_max_per_angstrom * largest_stretch)
     strength = sticks.structure_factor_squared
     # Extinct lines are rounding errors of 1e-14; drawing them would double the time of a frame.

@@ -13,6 +13,9 @@ import difflib
 from dataclasses import dataclass
 from math import inf
 
+import numpy as np
+
+from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.diffraction.crystals.crystal import Crystal, crystal_from_sites
 from phasepilot.models.diffraction.crystals.equation_of_state import (
     BirchMurnaghan,
@@ -34,23 +37,41 @@ class Phase:
     name : str
         Material and structure, e.g. ``"KCl B2"``.
     crystal : Crystal
-        The structure at `reference_pressure_gpa`. It is strained isotropically: c/a and the atoms'
-        positions are those of the reference.
+        The structure at `reference_pressure_gpa`. Angles and the atoms' relative positions stay
+        those of the reference.
     equation_of_state : EquationOfState
         Relative to the volume at zero pressure, whichever the reference pressure is.
     reference_pressure_gpa : float
         0 where the paper gives a (perhaps extrapolated) zero-pressure volume.
+    axis_shares : tuple of float
+        Shares of a, b and c in the logarithm of the volume ratio; thirds strain isotropically. They
+        must obey the symmetry and add up to 1.
     """
 
     name: str
     crystal: Crystal
     equation_of_state: EquationOfState
     reference_pressure_gpa: float = 0.0
+    axis_shares: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
 
     def volume_ratio(self, pressure_gpa: float) -> float:
         """Return the volume relative to that of `crystal`, at its reference pressure."""
         reference = self.equation_of_state.volume_ratio(self.reference_pressure_gpa)
         return self.equation_of_state.volume_ratio(pressure_gpa) / reference
+
+    def length_ratios(self, pressure_gpa: float) -> FloatArray:
+        """Return a, b and c relative to those of `crystal`, shape (3,)."""
+        return np.asarray(self.volume_ratio(pressure_gpa) ** np.array(self.axis_shares))
+
+    def q_per_angstrom(self, hkl: IntArray, pressure_gpa: float) -> FloatArray:
+        """Return where reflections lie at this pressure, shape (n_lines,)."""
+        stretched = hkl / self.length_ratios(pressure_gpa)
+        return np.asarray(2 * np.pi * np.linalg.norm(stretched @ self.crystal.reciprocal, axis=1))
+
+    def relative_density(self, pressure_gpa: float) -> float:
+        """Return atoms per cubic angstrom: a density that compares phases of one material."""
+        volume = self.crystal.volume_cubic_angstrom * self.volume_ratio(pressure_gpa)
+        return len(self.crystal.atomic_numbers) / volume
 
 
 @dataclass(frozen=True)

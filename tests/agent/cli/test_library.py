@@ -80,6 +80,15 @@ def test_a_calibration_needs_structures_of_families_that_are_held_out(tmp_path: 
     assert "none of the 1 in the index is one; use the index of a whole table" in result.stderr
 
 
+def test_a_calibration_needs_a_table_that_says_where_structures_are_from(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "structures.parquet", (NACL,))
+    assert build(table, "--out", tmp_path / "known").exit_code == 0
+    options = ("--structures", table)
+    result = calibrate(card_path(DEFAULT_MODEL), tmp_path / "known", *options)
+    assert result.exit_code == 1
+    assert "with the columns id, source, mineral, but" in result.stderr
+
+
 def test_a_calibration_of_an_unknown_recipe_or_of_no_card_is_one_sentence(tmp_path: Path) -> None:
     table = write_table(tmp_path / "structures.parquet", (NACL, SI))
     assert build(table, "--out", tmp_path / "known").exit_code == 0

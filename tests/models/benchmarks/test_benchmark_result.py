@@ -59,7 +59,7 @@ def test_missing_patterns_are_asked_for() -> None:
 
 
 def test_an_unknown_benchmark_is_met_with_the_nearest_name() -> None:
-    with pytest.raises(ModelsError, match=r"rruff908, but is 'rruff980'.*Did you mean 'rruff908'"):
+    with pytest.raises(ModelsError, match=r"but is 'rruff980'.*Did you mean 'rruff908'"):
         benchmark_named("rruff980")
 
 

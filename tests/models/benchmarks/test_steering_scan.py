@@ -109,7 +109,6 @@ def test_a_rule_drives_the_diffractometer_to_the_right_answer() -> None:
         settings,
         device,
         truth="a",
-        doubted_by="bound",
     )
     assert trace.steps[-1].is_right
     assert trace.steps[-1].doubt <= THRESHOLDS[-1]

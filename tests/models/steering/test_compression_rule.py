@@ -7,7 +7,7 @@ from phasepilot.models.steering.compression_rule import (
 )
 from phasepilot.models.steering.policy import Sight
 from phasepilot.models.suggestion import Action
-from phasepilot.models.tracking.phase_tracker import PhaseState, Stage
+from phasepilot.models.tracking.phase_state import PhaseState, Stage
 
 SETTINGS = CompressionSettings(coarse_step=0.4, fine_step=0.1, stop_margin=1.0)
 RULE = CompressionRule(SETTINGS)

@@ -88,6 +88,7 @@ def test_with_one_window_and_two_hypotheses_it_is_walds_sequential_test() -> Non
         stop_deg=51.0,
         windows_deg=(1.0,),
         largest_error=0.1,
+        settled_by="bound",
         largest_unexplained=1.0,
         value_per_s=0.0,
     )

@@ -12,7 +12,7 @@ from phasepilot.models.steering.transition_settings import (
     TransitionInformationSettings,
 )
 from phasepilot.models.suggestion import Action
-from phasepilot.models.tracking.phase_tracker import PhaseState, Stage
+from phasepilot.models.tracking.phase_state import PhaseState, Stage
 
 # Moving costs nothing: every frame costs the same second.
 EQUAL_COST = MoveCost(max_rate_per_s=1e12, exposure_s=1.0)

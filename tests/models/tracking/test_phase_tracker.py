@@ -6,12 +6,8 @@ import pytest
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.configuration import NPCNN_V1
 from phasepilot.models.preprocessing.preparation import prepare_pattern
-from phasepilot.models.tracking.phase_tracker import (
-    Stage,
-    TrackerSettings,
-    TrackerState,
-    advance,
-)
+from phasepilot.models.tracking.phase_state import Stage, TrackerSettings
+from phasepilot.models.tracking.phase_tracker import TrackerState, advance
 
 SETTINGS = TrackerSettings()
 OLD_LINES = ((1.0, 2.0), (0.6, 2.83), (0.25, 3.46), (0.2, 4.0), (0.15, 4.47))
@@ -110,8 +106,8 @@ def test_the_next_state_does_not_touch_the_one_before() -> None:
     rng = np.random.default_rng(0)
     patterns = [frame(rng, strain=-0.001 * k) for k in range(6)]
     first = follow(patterns[:3])[-1]
-    reference = first.reference.copy()
+    reference = first.components[0].lines.copy()
     kept = replace(first)
     advance(first, patterns[3], seq_num=4, axis_value=0.4, settings=SETTINGS)
-    np.testing.assert_array_equal(first.reference, reference)
+    np.testing.assert_array_equal(first.components[0].lines, reference)
     assert first.phase == kept.phase

@@ -112,6 +112,20 @@ def test_overflowing_detector_is_saturated(laboratory, scaling):
     assert share([scaling(pattern) for pattern in bright], "saturated") == 0
 
 
+def test_detector_that_stops_just_above_the_background_is_saturated(laboratory):
+    rng = np.random.default_rng(8)
+    cut = []
+    for pattern in laboratory:
+        # Lines are wider than a point here, hot pixels are not.
+        counts = pattern.intensity[pattern.is_measured]
+        top = np.minimum(counts[1:-1], np.maximum(counts[:-2], counts[2:])).max()
+        base = np.median(counts)
+        limit = max(1.0, np.floor(base + rng.uniform(0.01, 0.1) * (top - base)))
+        intensity = np.minimum(pattern.intensity, limit)
+        cut.append(Pattern(pattern.q_per_angstrom, intensity, pattern.is_measured, None))
+    assert share(cut, "saturated") > 0.98
+
+
 def test_rounded_maximum_of_a_broad_calculated_line_is_not_saturated():
     q = np.linspace(1, 5, 8500)
     profile = np.rint(1000 * np.exp(-0.5 * ((q - 3) / 0.1) ** 2) + 1)
@@ -127,7 +141,7 @@ def test_stated_saturation_level_counts_neighbours_but_not_a_hot_pixel():
     counts[300:303] = [65_535, 66_000, 65_535]
     quality = assess_frame(Pattern.from_q(q, counts), saturation_level=65_535)
     assert (quality.kind, quality.statistic) == ("saturated", 3)
-    assert quality.reason == "3 neighbouring points are cut off at 65535."
+    assert quality.reason == "3 points are cut off at 65535."
 
 
 def test_frame_of_one_value_is_saturated():
@@ -146,6 +160,12 @@ def test_kind_does_not_depend_on_the_scale(laboratory):
 def test_shortest_pattern_allowed_is_assessed():
     pattern = Pattern.from_q(np.linspace(1, 5, 16), np.random.default_rng(5).poisson(10.0, 16))
     assert assess_frame(pattern).kind == "empty"
+
+
+@pytest.mark.parametrize("width", [0.05, 0.2])
+def test_range_narrower_than_any_hump_is_assessed(width):
+    counts = np.random.default_rng(6).poisson(10.0, 64)
+    assert assess_frame(Pattern.from_q(np.linspace(1, 1 + width, 64), counts)).kind == "empty"
 
 
 def test_reasons_are_sentences_with_their_numbers():

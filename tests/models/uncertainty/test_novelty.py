@@ -138,7 +138,7 @@ def test_detector_comes_back_from_a_file(detector, tmp_path):
 
 def test_residual_without_calibration_is_refused(prototypes):
     blind = calibrate_novelty(prototypes, *familiar(100, seed=13))
-    with pytest.raises(ModelsError, match="this detector has none; calibrate it with `unexpl"):
+    with pytest.raises(ModelsError, match="this detector has none; calibrate it with a library"):
         blind.judge(np.zeros(N_CLASSES), np.zeros(N_FEATURES), unexplained=0.1)
 
 
@@ -148,3 +148,17 @@ def test_rows_and_prototypes_that_do_not_fit_are_refused(prototypes):
         calibrate_novelty(prototypes, logits[:9], embedding)
     with pytest.raises(TrainingError, match="there are 10 for 300; give more"):
         prototypes_of(embedding, rng=np.random.default_rng(0))
+
+
+def test_what_no_structure_of_a_table_resembles_is_novel(prototypes):
+    logits, embedding = familiar(2000, seed=15)
+    usual = residuals(2000, 15)
+    detector = calibrate_novelty(prototypes, logits, embedding, dissimilarity=usual)
+    told = [
+        detector.judge(logits[0], embedding[0], unexplained=0.0, dissimilarity=value).novelty
+        for value in np.quantile(usual, [0.1, 0.5, 0.999])
+    ]
+    assert told == sorted(told)
+    assert told[2] > 0.95
+    with pytest.raises(ModelsError, match="this detector has none"):
+        detector.judge(logits[0], embedding[0], unexplained=0.1)
