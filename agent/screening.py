@@ -101,7 +101,7 @@ class ScreeningAdvisor:
             return known[1]
         future: Future[Advice] = Future()
         self._given = {key: (asked, future)}
-        asked.add_done_callback(lambda done: future.set_result(self._decided(run_uid, done)))
+        asked.add_done_callback(lambda done: future.set_result(self._decided(key, done)))
         return future
 
     def settings(self) -> dict[str, str | float | int]:
@@ -136,15 +136,16 @@ class ScreeningAdvisor:
         evidence = {**self._state.evidence, sample: replace(before, **changes)}
         self._state = replace(self._state, evidence=evidence)
 
-    def _decided(self, run_uid: str, answered: "Future[Advice]") -> Advice:
-        advice = answered.result()
+    def _decided(self, key: tuple[str, str, int], answered: "Future[Advice]") -> Advice:
+        run_uid, _, seq_num = key
         try:
+            advice = answered.result()
             with self._lock:
                 return self._ordered(run_uid, advice)
         except Exception as error:  # a plan is waiting for this: it gets a sentence instead
             logger.exception("run %s: the order of samples failed", run_uid)
             told = f"the order of samples failed ({type(error).__name__}: {error})"
-            return Advice.none(advice.frame_seq_num, told)
+            return Advice.none(seq_num, told)
 
     def _ordered(self, run_uid: str, advice: Advice) -> Advice:
         run = self._runs.get(run_uid)

@@ -132,10 +132,11 @@ def _draw_order(panel: Axes, samples: Sequence[ScreenedSample]) -> None:
 
 def _draw_gain(panel: Axes, record: ScreeningRecord) -> None:
     _prepare(panel, "d   samples named rightly")
-    for samples, label, colour in (
-        (record.samples, "steered", "#0072b2"),
-        (record.raster, "raster, fixed exposure", MUTED),
-    ):
+    steered = (record.samples, "steered", "#0072b2")
+    raster = (record.raster, "raster, fixed exposure", MUTED)
+    # Without steering the two are one.
+    curves = (raster,) if record.samples == record.raster else (steered, raster)
+    for samples, label, colour in curves:
         times = sorted(one.elapsed_s for one in samples if one.is_right)
         panel.step(
             [0, *(t / 60 for t in times)],

@@ -144,13 +144,16 @@ def sample_map(
     return SampleMap(ordered, prior, joint / joint.sum(axis=1, keepdims=True))
 
 
-def _own(evidence: SampleEvidence | None, labels: tuple[str, ...]) -> FloatArray:
+def _own(evidence: SampleEvidence | None, labels: tuple[str, ...]) -> list[float]:
     """Return a sample's own probabilities; flat if there are none."""
-    known = {} if evidence is None or evidence.is_failed else evidence.probabilities
-    unnamed = [k for k, label in enumerate(labels) if label not in known]
-    row = np.array([known.get(label, 0.0) for label in labels])
-    row[unnamed] = max(1.0 - row.sum(), 1e-9) / len(unnamed)
-    return np.asarray(row / row.sum())
+    if evidence is None or evidence.is_failed or not evidence.probabilities:
+        return [1 / len(labels)] * len(labels)
+    known = evidence.probabilities
+    # Every label is among these, and ANY_OTHER is never named.
+    missing = max(1.0 - sum(known.values()), 1e-9) / (len(labels) - len(known))
+    row = [known.get(label, missing) for label in labels]
+    total = sum(row)
+    return [probability / total for probability in row]
 
 
 def _speaks(evidence: SampleEvidence | None, neighbours: Neighbours) -> bool:

@@ -27,6 +27,7 @@ from phasepilot.models.suggestion import Action, Suggestion
 
 # Below this a bound is as good as zero; what is beyond says nothing of the speed of counting.
 _LEAST_BOUND = 1e-6
+_NOTHING_FOUND = SampleEvidence()
 
 
 class ScreeningCost(Strict):
@@ -147,7 +148,7 @@ class ScreeningState:
 
     def of(self, site: SampleSite) -> SampleEvidence:
         """Return what was found of a sample."""
-        return self.evidence.get(site.name, SampleEvidence())
+        return self.evidence.get(site.name, _NOTHING_FOUND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,13 +43,18 @@ class NamingAgent:
 
 
 def screened(
-    run_engine: RunEngine, agent: Any, *, sticks_at: tuple[float, ...] = (), **settings: Any
+    run_engine: RunEngine,
+    agent: Any,
+    *,
+    sites: list[SampleSite] = SITES,
+    sticks_at: tuple[float, ...] = (),
+    **settings: Any,
 ) -> tuple[Emitted, ScreeningAdvisor, Any]:
     clock = ManualClock()
     x, y = SoftAxis(name="x", sticks_at=sticks_at, n_times=1), SoftAxis(name="y")
     detector = SoftDetector(x, clock=clock)
     order = SampleOrder(SampleOrderSettings(labels=("a", "b"), **settings))
-    advisor = ScreeningAdvisor(agent, order, SITES, clock=clock)
+    advisor = ScreeningAdvisor(agent, order, sites, clock=clock)
     emitted, results = Emitted(), []
     plan = screening_loop(
         [detector],
@@ -105,6 +110,16 @@ def test_a_failed_sample_is_known_as_failed_and_not_gone_to_again(run_engine: Ru
 def test_without_an_answer_the_agents_own_advice_is_passed_on(run_engine: RunEngine) -> None:
     emitted, _, result = screened(run_engine, NamingAgent(fails=True))
     assert set(column(emitted, "problem")) == {"no beam"}
+    assert {one.outcome for one in result.outcomes} == {Outcome.UNJUDGED}
+
+
+def test_an_order_that_fails_is_told_and_each_sample_gets_its_exposures(
+    run_engine: RunEngine,
+) -> None:
+    # A stage with names for places has no distances.
+    sites = [SampleSite(one.name, ("A", "B")) for one in POSITIONS]  # type: ignore[arg-type]
+    emitted, _, result = screened(run_engine, NamingAgent(), sites=sites, neighbour_length_mm=5.0)
+    assert all("order of samples failed (TypeError" in told for told in column(emitted, "problem"))
     assert {one.outcome for one in result.outcomes} == {Outcome.UNJUDGED}
 
 

@@ -1,8 +1,11 @@
 """Which sample next, on toy maps whose answers are known."""
 
+import sys
+
 import numpy as np
 import pytest
 
+from phasepilot.models.errors import ModelsError
 from phasepilot.models.steering.sample_belief import (
     Neighbours,
     SampleEvidence,
@@ -178,3 +181,12 @@ def test_orders_of_other_names_go_by_their_name() -> None:
     assert rule(order="raster").advise(state).target == "s1"
     chosen = {rule(order="random", seed=seed).advise(state).target for seed in range(8)}
     assert len(chosen) > 3
+
+
+def test_without_scikit_learn_neighbours_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.gaussian_process", None)
+    evidence = {"s0": settled("a", is_left=False)}
+    with pytest.raises(ModelsError, match=r"install phasepilot\[train\]"):
+        rule().advise(ScreeningState(LINE, evidence, here="s0"))
+    alone = rule(neighbour_length_mm=None).advise(ScreeningState(LINE, evidence, here="s0"))
+    assert alone.action is Action.MOVE
