@@ -2,19 +2,22 @@
 
 import math
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from phasepilot.agent.configuration import AgentConfiguration, configuration_from_json
 from phasepilot.agent.errors import ConfigurationError
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.agent.report.build_record import AGENT_STREAM, recorded_advice
-from phasepilot.models.suggestion import Advice
+from phasepilot.models.suggestion import Advice, Suggestion
 
+# Under this key a record says that suggestions came from an order of samples.
+SAMPLE_ORDER_KEY = "agent_sample_order"
 Document = tuple[str, Mapping[str, Any]]
 # Far longer than any run takes to judge; a hung network must not hang the replay for ever.
 _TIMEOUT_S = 3600.0
+_SUGGESTED = frozenset(column.name for column in fields(Suggestion))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class ReplayResult:
         Why things may differ, or what could not be judged.
     is_same_network : bool
         Whether the network is the one on record, or none is.
+    compares_suggestions : bool
+        False for a sample of a screening: what was suggested there depends on the other samples.
     """
 
     advice: tuple[Advice, ...]
@@ -43,6 +48,7 @@ class ReplayResult:
     documents: tuple[Document, ...]
     problems: tuple[str, ...]
     is_same_network: bool
+    compares_suggestions: bool = True
 
     @property
     def is_complete(self) -> bool:
@@ -84,15 +90,24 @@ def replay(
     recorded = recorded_advice(documents, stream=AGENT_STREAM, prefix=f"{AGENT_STREAM}_")
     model_problems = _model_problems(settings, agent)
     problems = [*agent.problems, *model_problems]
+    is_ordered = SAMPLE_ORDER_KEY in settings
+    if is_ordered:
+        problems.append(
+            "an order of samples decided here, by what was known of all of them; one sample's run"
+            " cannot repeat that, and its suggestions are not compared"
+        )
     if not is_done:
         problems.append(f"the agent has not finished within {_TIMEOUT_S:g} s")
     return ReplayResult(
         advice=report.advice,
         n_recorded=len(recorded),
-        differences=tuple(differences(report.advice, recorded)),
+        differences=tuple(
+            differences(report.advice, recorded, left_out=_SUGGESTED if is_ordered else ())
+        ),
         documents=tuple(published),
         problems=tuple(problems),
         is_same_network=not model_problems,
+        compares_suggestions=not is_ordered,
     )
 
 
@@ -104,8 +119,13 @@ def recorded_settings(documents: Iterable[Document]) -> dict[str, Any]:
     return {}
 
 
-def differences(advice: Iterable[Advice], recorded: Mapping[int, Advice]) -> Iterable[str]:
-    """Yield a sentence for each recorded frame on which the advice is not the same to the bit."""
+def differences(
+    advice: Iterable[Advice], recorded: Mapping[int, Advice], *, left_out: Collection[str] = ()
+) -> Iterable[str]:
+    """Yield a sentence for each recorded frame on which the advice is not the same to the bit.
+
+    Columns that are left out are not compared.
+    """
     replayed = {one.frame_seq_num: one for one in advice}
     for number, was in sorted(recorded.items()):
         now = replayed.get(number)
@@ -113,6 +133,8 @@ def differences(advice: Iterable[Advice], recorded: Mapping[int, Advice]) -> Ite
             yield f"frame {number} is on record, but the replay has not seen it"
             continue
         for column, before in was.values().items():
+            if column in left_out:
+                continue
             after = now.values()[column]
             if not _is_same(before, after):
                 was_text, is_text = reprlib.repr(before), reprlib.repr(after)

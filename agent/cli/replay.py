@@ -61,7 +61,8 @@ def _replay(client: "Container", run_uid: str, config: Path | None, *, store: bo
     for sentence in result.problems:
         console.print(f"[yellow]note:[/] {escape(sentence)}", highlight=False)
     if result.n_recorded and not result.differences:
-        console.print("estimates, states and suggestions are the same to the last bit")
+        compared = ", states and suggestions" if result.compares_suggestions else " and states"
+        console.print(f"estimates{compared} are the same to the last bit")
     for sentence in result.differences[:_MOST_SHOWN]:
         console.print(f"[red]differs:[/] {escape(sentence)}", highlight=False)
     if len(result.differences) > _MOST_SHOWN:

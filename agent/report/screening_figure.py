@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from phasepilot.agent.report.figure import DPI, FOUND, INK, MUTED
+from phasepilot.agent.report.figure import DPI, INK, MUTED
 
 _SMALL, _NORMAL, _LARGE = 8.0, 9.0, 12.5
 _SIZE_INCHES = (1600 / DPI, 1000 / DPI)
@@ -66,20 +66,12 @@ def draw_screening(record: ScreeningRecord, path: Path) -> None:
     colours = dict(zip(filter(None, names), _COLOURS * len(names), strict=False)) | {"": _NAMELESS}
     truth, found = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     order, gain = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
-    _draw_map(
-        truth,
-        "a   what the samples are",
-        record.samples,
-        [s.truth for s in record.samples],
-        colours,
-    )
-    _draw_map(
-        found,
-        "b   what the agent found",
-        record.samples,
-        [s.found for s in record.samples],
-        colours,
-    )
+    names_true = [one.truth for one in record.samples]
+    names_found = [one.found for one in record.samples]
+    n_right = sum(one.is_right for one in record.samples)
+    told = f"b   what the agent found: {n_right} right, crosses wrong"
+    _draw_map(truth, "a   what the samples are", record.samples, names_true, colours)
+    _draw_map(found, told, record.samples, names_found, colours)
     _mark_wrong(found, record.samples)
     _draw_order(order, record.samples)
     _draw_gain(gain, record)
@@ -112,11 +104,10 @@ def _draw_map(
 
 
 def _mark_wrong(panel: Axes, samples: Sequence[ScreenedSample]) -> None:
-    wrong = [one for one in samples if one.found and one.truth and one.found != one.truth]
-    if wrong:
-        places = [one.x_mm for one in wrong], [one.y_mm for one in wrong]
-        panel.scatter(*places, marker="x", c=FOUND, s=42, label="wrong")
-        panel.legend(fontsize=_SMALL, frameon=False, loc="upper right")
+    is_simulated = any(one.truth for one in samples)
+    wrong = [one for one in samples if is_simulated and one.found and one.found != one.truth]
+    places = [one.x_mm for one in wrong], [one.y_mm for one in wrong]
+    panel.scatter(*places, marker="x", c=INK, s=42)
 
 
 def _draw_order(panel: Axes, samples: Sequence[ScreenedSample]) -> None:
@@ -141,10 +132,11 @@ def _draw_order(panel: Axes, samples: Sequence[ScreenedSample]) -> None:
 
 def _draw_gain(panel: Axes, record: ScreeningRecord) -> None:
     _prepare(panel, "d   samples named rightly")
-    for samples, label, colour in (
-        (record.samples, "steered", "#0072b2"),
-        (record.raster, "raster, fixed exposure", MUTED),
-    ):
+    steered = (record.samples, "steered", "#0072b2")
+    raster = (record.raster, "raster, fixed exposure", MUTED)
+    # Without steering the two are one.
+    curves = (raster,) if record.samples == record.raster else (steered, raster)
+    for samples, label, colour in curves:
         times = sorted(one.elapsed_s for one in samples if one.is_right)
         panel.step(
             [0, *(t / 60 for t in times)],

@@ -13,9 +13,10 @@ from phasepilot.models.benchmarks.benchmark_result import (
 )
 from phasepilot.models.benchmarks.steering_part import SteeringPart
 from phasepilot.models.benchmarks.steering_scan_figures import part as scans
+from phasepilot.models.benchmarks.steering_screening import part as screening
 from phasepilot.models.benchmarks.steering_transitions import figures as transitions
 
-PARTS: tuple[Callable[[BenchmarkOptions, Progress], SteeringPart], ...] = (scans,)
+PARTS: tuple[Callable[[BenchmarkOptions, Progress], SteeringPart], ...] = (scans, screening)
 # Parts that have figures and nothing more.
 FIGURES: tuple[Callable[[BenchmarkOptions, Progress], list[Figure]], ...] = (transitions,)
 

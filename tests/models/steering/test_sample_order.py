@@ -1,0 +1,192 @@
+"""Which sample next, on toy maps whose answers are known."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from phasepilot.models.errors import ModelsError
+from phasepilot.models.steering.sample_belief import (
+    Neighbours,
+    SampleEvidence,
+    SampleSite,
+    sample_map,
+)
+from phasepilot.models.steering.sample_order import (
+    SampleOrder,
+    SampleOrderSettings,
+    ScreeningCost,
+    ScreeningState,
+)
+from phasepilot.models.suggestion import Action
+
+LINE = tuple(SampleSite(f"s{k}", (5.0 * k, 0.0)) for k in range(10))
+NEIGHBOURS = Neighbours(length_mm=15.0, share_unlike=0.05, lone_labels=frozenset({"nothing"}))
+LABELS = ("a", "b", "nothing")
+
+
+def settled(label: str, *, exposure_s: float = 2.0, is_left: bool = True) -> SampleEvidence:
+    return SampleEvidence({label: 0.99}, exposure_s, is_left)
+
+
+def rule(**changes) -> SampleOrder:
+    values = {"neighbour_length_mm": 15.0, "labels": LABELS, "lone_labels": ("nothing",)}
+    return SampleOrder(SampleOrderSettings(**{**values, **changes}))
+
+
+class ToyBeam:
+    """A row of samples, whose counts are one normal number for each label."""
+
+    def __init__(self, truth: str, rng: np.random.Generator) -> None:
+        self.sites = tuple(SampleSite(f"s{k}", (5.0 * k,)) for k in range(len(truth)))
+        self.truth = dict(zip((site.name for site in self.sites), truth, strict=True))
+        self.n_exposures = 0
+        self._rng = rng
+        self._sums = {name: np.zeros(2) for name in self.truth}
+
+    def screened(self, order: SampleOrder) -> tuple[float, float]:
+        """Return the share of right answers, and the time."""
+        state = ScreeningState(self.sites)
+        while (asked := order.advise(state)).action is not Action.STOP:
+            evidence = dict(state.evidence)
+            here, dwell_s, cost_s = state.here, asked.dwell_s, asked.cost_s
+            if asked.action is Action.MOVE:
+                if here:
+                    evidence[here] = SampleEvidence(
+                        evidence[here].probabilities, evidence[here].exposure_s, is_left=True
+                    )
+                here, dwell_s = asked.target, order.settings.first_dwell_s
+            evidence[here] = self._exposed(here, dwell_s, evidence.get(here, SampleEvidence()))
+            state = ScreeningState(self.sites, evidence, here, state.elapsed_s + cost_s)
+        known = order.known(state)
+        answers = [known.answer(k)[0] for k in range(len(self.sites))]
+        right = np.mean([a == t for a, t in zip(answers, self.truth.values(), strict=True)])
+        return float(right), sum(one.exposure_s for one in state.evidence.values())
+
+    def _exposed(self, name: str, dwell_s: float, before: SampleEvidence) -> SampleEvidence:
+        means = np.array([self.truth[name] == "a", self.truth[name] == "b"], dtype=float)
+        self._sums[name] += means * dwell_s + np.sqrt(dwell_s) * self._rng.standard_normal(2)
+        self.n_exposures += 1
+        weights = np.exp(self._sums[name] - self._sums[name].max())
+        shares = weights / weights.sum()
+        probabilities = {"a": float(shares[0]), "b": float(shares[1])}
+        return SampleEvidence(probabilities, before.exposure_s + dwell_s)
+
+
+def test_neighbours_of_one_phase_make_a_sample_likely_to_be_that_phase() -> None:
+    evidence = {f"s{k}": settled("a" if k < 5 else "b") for k in (0, 1, 2, 4, 5, 7, 8, 9)}
+    known = sample_map(LINE, evidence, NEIGHBOURS, labels=LABELS)
+    within, other = known.prior[3], known.prior[6]
+    assert known.labels[int(within.argmax())] == "a"
+    assert known.labels[int(other.argmax())] == "b"
+    assert within.max() > 0.8
+
+
+def test_between_two_phases_neighbours_leave_it_open() -> None:
+    evidence = {f"s{k}": settled("a" if k < 5 else "b") for k in range(10) if k != 5}
+    sites = (*LINE[:5], SampleSite("s5", (22.5, 0.0)), *LINE[5:])
+    sites = tuple(site for k, site in enumerate(sites) if k != 6)
+    known = sample_map(sites, evidence, NEIGHBOURS, labels=LABELS)
+    row = [site.name for site in sites].index("s5")
+    assert known.prior[row, :2].min() > 0.2
+    assert known.prior[row].max() < 0.7
+
+
+def test_own_counts_are_not_counted_twice() -> None:
+    evidence = {f"s{k}": settled("a") for k in range(5)}
+    changed = {**evidence, "s2": settled("b")}
+    before = sample_map(LINE, evidence, NEIGHBOURS, labels=LABELS)
+    after = sample_map(LINE, changed, NEIGHBOURS, labels=LABELS)
+    np.testing.assert_allclose(after.prior[2], before.prior[2], rtol=1e-9)
+    assert after.posterior[2, 1] > before.posterior[2, 1]
+    # What is left out in closed form is the same as what was never there.
+    without = sample_map(
+        LINE, {k: v for k, v in evidence.items() if k != "s2"}, NEIGHBOURS, labels=LABELS
+    )
+    np.testing.assert_allclose(before.prior[2], without.prior[2], rtol=1e-6)
+
+
+def test_an_empty_spot_says_nothing_of_its_neighbours() -> None:
+    evidence = {f"s{k}": settled("a") for k in (0, 1, 3)}
+    alone = sample_map(LINE, evidence, NEIGHBOURS, labels=LABELS)
+    beside = sample_map(LINE, {**evidence, "s2": settled("nothing")}, NEIGHBOURS, labels=LABELS)
+    np.testing.assert_allclose(beside.prior[4], alone.prior[4])
+
+
+@pytest.mark.parametrize("order", ["information", "raster"])
+def test_neighbours_save_exposure_at_no_loss(order: str) -> None:
+    truth, settings = "a" * 12 + "b" * 12, {"labels": ("a", "b"), "largest_error": 0.02}
+    with_map, alone = [], []
+    for seed in range(3):
+        beam = ToyBeam(truth, np.random.default_rng(seed))
+        with_map.append(beam.screened(rule(order=order, **settings)))
+        beam = ToyBeam(truth, np.random.default_rng(seed))
+        alone.append(beam.screened(rule(order="raster", neighbour_length_mm=None, **settings)))
+    (right, time_s), (right_alone, time_alone_s) = np.mean(with_map, 0), np.mean(alone, 0)
+    assert time_s < 0.7 * time_alone_s
+    assert right > right_alone - 0.03
+    assert right > 0.93
+
+
+def test_a_settled_sample_is_left_for_where_nothing_is_known() -> None:
+    evidence = {f"s{k}": settled("a") for k in range(4)} | {"s4": settled("a", is_left=False)}
+    fast = rule(cost=ScreeningCost(speed_mm_per_s=100.0))
+    asked = fast.advise(ScreeningState(LINE, evidence, here="s4"))
+    assert asked.action is Action.MOVE
+    assert asked.target in {"s7", "s8", "s9"}
+    assert (asked.answer, asked.answer_probability > 0.95) == ("a", True)
+    assert asked.gain_per_s > 0
+
+
+def test_an_open_sample_is_exposed_for_as_long_as_it_should_take() -> None:
+    short = {"s0": SampleEvidence({"a": 0.9}, 1.0)}
+    long = {"s0": SampleEvidence({"a": 0.6}, 1.0)}
+    asked = [rule().advise(ScreeningState(LINE, one, here="s0")) for one in (short, long)]
+    assert [one.action for one in asked] == [Action.EXPOSE, Action.EXPOSE]
+    assert asked[0].dwell_s < asked[1].dwell_s
+    assert asked[0].expected_error_bound < asked[0].error_bound
+
+
+def test_a_sample_that_counts_do_not_settle_is_left() -> None:
+    hopeless = {"s0": SampleEvidence({"a": 0.5, "b": 0.49}, 60.0)}
+    asked = rule(least_gain_per_s=0.01).advise(ScreeningState(LINE, hopeless, here="s0"))
+    assert asked.action is Action.MOVE
+    assert "would not pay" in asked.reason
+
+
+def test_when_nothing_is_worth_its_time_it_stops() -> None:
+    evidence = {"s0": settled("a", is_left=False)}
+    asked = rule(least_gain_per_s=1e3).advise(ScreeningState(LINE, evidence, here="s0"))
+    assert asked.action is Action.STOP
+    assert "no other sample is worth the time" in asked.reason
+
+
+def test_a_failed_sample_is_passed_over() -> None:
+    failed = {f"s{k}": SampleEvidence(is_failed=True) for k in range(1, 9)}
+    evidence = {**failed, "s0": settled("a", is_left=False)}
+    assert rule().advise(ScreeningState(LINE, evidence, here="s0")).target == "s9"
+    evidence["s9"] = SampleEvidence(is_failed=True)
+    assert rule().advise(ScreeningState(LINE, evidence, here="s0")).action is Action.STOP
+
+
+def test_the_budget_ends_it() -> None:
+    state = ScreeningState(LINE, {"s0": SampleEvidence({"a": 0.5}, 1.0)}, "s0", elapsed_s=100.0)
+    asked = rule(budget_s=100.0).advise(state)
+    assert asked.action is Action.STOP
+    assert "budget of 100 s" in asked.reason
+
+
+def test_orders_of_other_names_go_by_their_name() -> None:
+    state = ScreeningState(LINE, {"s0": settled("a", is_left=False)}, here="s0")
+    assert rule(order="raster").advise(state).target == "s1"
+    chosen = {rule(order="random", seed=seed).advise(state).target for seed in range(8)}
+    assert len(chosen) > 3
+
+
+def test_without_scikit_learn_neighbours_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.gaussian_process", None)
+    evidence = {"s0": settled("a", is_left=False)}
+    with pytest.raises(ModelsError, match=r"install phasepilot\[train\]"):
+        rule().advise(ScreeningState(LINE, evidence, here="s0"))
+    alone = rule(neighbour_length_mm=None).advise(ScreeningState(LINE, evidence, here="s0"))
+    assert alone.action is Action.MOVE
