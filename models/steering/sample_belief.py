@@ -219,6 +219,6 @@ def _gaussian_process() -> tuple[Any, Any]:
     except ImportError as error:
         raise ModelsError(
             "what neighbours say of a sample needs scikit-learn, which is not installed; install"
-            " phasepilot[train], or choose an order without neighbours."
+            " phasepilot[sim], or choose an order without neighbours."
         ) from error
     return GaussianProcessRegressor, Matern(length_scale=1.0, nu=1.5)

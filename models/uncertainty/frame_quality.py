@@ -63,6 +63,7 @@ def assess_frame(pattern: Pattern, *, saturation_level: float | None = None) -> 
 
     Examples
     --------
+    >>> import numpy as np
     >>> q = np.linspace(1.0, 5.0, 500)
     >>> line = 100 * np.exp(-(((q - 3) / 0.02) ** 2))
     >>> noise = np.random.default_rng(0).poisson(10.0, size=500)

@@ -71,7 +71,7 @@ def marker_pressure(
     Examples
     --------
     >>> marker_pressure("Au", 65.0, 0.05)
-    MarkerPressure(pressure_gpa=8.123, uncertainty_gpa=0.165)
+    MarkerPressure(pressure_gpa=8.145, uncertainty_gpa=0.165)
     """
     if name not in MARKERS:
         raise CrystalError(
