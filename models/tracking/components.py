@@ -125,7 +125,11 @@ def explain(
         Of the first component, where it fades by itself; see `weakest_amplitude`.
     """
     drawn = np.stack([shifted(one.lines, one.shift_bins) for one in components])
-    is_covered = frame.is_measured & _moved_mask(components[0].is_known, components[0].shift_bins)
+    is_covered = frame.is_measured.copy()
+    for one in components:
+        # Lines that move faster than the sample's come into view where its own are known.
+        if one.ratio >= 1.0:
+            is_covered &= _moved_mask(one.is_known, one.shift_bins)
     if sample_amplitude is None:
         amplitudes = np.full(len(drawn), _amplitude(frame, frame.lines, drawn, is_covered))
     else:

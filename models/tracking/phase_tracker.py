@@ -25,6 +25,7 @@ from phasepilot.models.tracking.components import (
     frame_of,
     weakest_amplitude,
 )
+from phasepilot.models.tracking.first_lines import FirstLines, beyond_first, with_frame
 from phasepilot.models.tracking.left_over import (
     Noise,
     highest_lines,
@@ -104,6 +105,7 @@ class TrackerState:
     n_quiet: int = 0
     n_settled: int = 0
     settled_fraction: float = 0.0
+    first_lines: FirstLines | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class _Judged:
     memory: FloatArray
     score: FloatArray
     statistic: float
+    first_lines: FirstLines | None
 
 
 def advance(
@@ -163,6 +166,7 @@ def _first(
         travel=Travel(),
         total_intensity=float(pattern.intensity.sum()),
         line_intensity=float(pattern.signal.sum()),
+        first_lines=FirstLines(frame.lines, frame.background),
     )
 
 
@@ -191,13 +195,18 @@ def _judged(
     noise = state.noise
     if noise is None or not is_changing:
         noise = next_noise(noise, frame, explanation)
-    score = significance(frame, explanation, noise)
+    amplitude = float(explanation.amplitudes[0])
+    first_lines = state.first_lines
+    if not is_changing:
+        first_lines = with_frame(first_lines, frame, shift.bins, amplitude)
+    beyond = beyond_first(explanation.left, first_lines, shift.bins, amplitude)
+    score = significance(frame, replace(explanation, left=beyond), noise)
     moved_bins = shift.bins - state.components[0].shift_bins
     memory = remembered(state.memory, score, moved_bins)
-    now = highest_lines(score)
-    lasting = highest_lines(standardised(memory, explanation.is_covered))
-    statistic = max(change_statistic(now), change_statistic(lasting))
-    return _Judged(frame, shift, components, explanation, noise, memory, score, statistic)
+    statistic = change_statistic(highest_lines(standardised(memory, explanation.is_covered)))
+    return _Judged(
+        frame, shift, components, explanation, noise, memory, score, statistic, first_lines
+    )
 
 
 def _track_shift(
@@ -336,6 +345,7 @@ def _following(
         n_quiet=state.n_quiet + 1 if is_quiet else 0,
         n_settled=state.n_settled + 1 if is_settled else 0,
         settled_fraction=state.settled_fraction if is_settled else phase.new_phase_fraction,
+        first_lines=judged.first_lines,
     )
 
 
