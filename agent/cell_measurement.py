@@ -31,7 +31,7 @@ from phasepilot.models.tracking.lattice import (
 # is not told. (Lines of a cube of another size may coincide with a third of those of the true one.)
 _FEWEST_LINES = 3
 _LEAST_SHARE_FOUND = 0.6
-_WORST_VOLUME = 0.01
+_WORST_VOLUME = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,29 +119,31 @@ def _refined(
     *,
     strain: float | None,
 ) -> Lattice | None:
-    """Return the cell, from the first start that leads to one; None where none does."""
+    """Return the cell, from the last frame's or from the better of two strains."""
     if start is not None:
         found = refined_cell(lines, pattern.signal, pattern.grid, start=start)
         if _is_trusted(found):
             return found
-    if strain is not None:
-        found = refined_cell(lines, pattern.signal, pattern.grid, strain=strain)
-        if _is_trusted(found):
-            return found
-    # Matching looks no further than some percent; under high pressure the sample may be beyond.
-    strain = starting_strain(lines, pattern.signal, pattern.grid)
-    found = refined_cell(lines, pattern.signal, pattern.grid, strain=strain)
-    return found if _is_trusted(found) else None
+    # Matching looks no further than some percent; under high pressure the sample may be beyond, and
+    # lines of a cell of quite another size may coincide with some of those that are there.
+    strains = [starting_strain(lines, pattern.signal, pattern.grid)]
+    strains += [] if strain is None else [strain]
+    cells = [refined_cell(lines, pattern.signal, pattern.grid, strain=one) for one in strains]
+    trusted = [one for one in cells if _is_trusted(one)]
+    return min(trusted, key=_relative_uncertainty, default=None)
+
+
+def _relative_uncertainty(found: Lattice) -> float:
+    return found.volume_uncertainty_angstrom3 / found.volume_angstrom3
 
 
 def _is_trusted(found: Lattice) -> bool:
     """Return whether the cell rests on enough lines that agree with each other."""
-    uncertainty = found.volume_uncertainty_angstrom3
     return (
         found.is_refined
         and found.n_lines >= _FEWEST_LINES
         and found.share_found >= _LEAST_SHARE_FOUND
-        and bool(uncertainty < _WORST_VOLUME * found.volume_angstrom3)
+        and _relative_uncertainty(found) < _WORST_VOLUME
     )
 
 

@@ -41,10 +41,10 @@ class Memory:
 
     tracker: TrackerState | None
     steering: Any
-    cells: CellMemory = CellMemory()
+    cells: CellMemory
 
 
-NOTHING_REMEMBERED = Memory(None, None)
+NOTHING_REMEMBERED = Memory(None, None, CellMemory())
 
 
 class FramePipeline:

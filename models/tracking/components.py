@@ -1,5 +1,6 @@
 """What known lines add to a frame: groups that move together, each by a strain of its own."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from phasepilot.models.arrays import BoolArray, FloatArray
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 from phasepilot.models.tracking.line_shift import shifted
+from phasepilot.models.tracking.phase_state import TrackerSettings
 
 # How many frames the reference is averaged over: long where there is only noise, but lines of
 # axes that yield differently must be followed.
@@ -79,6 +81,16 @@ def frame_of(pattern: PreparedPattern, is_declared: BoolArray) -> Frame:
         background *= pattern.is_measured
     is_measured = pattern.is_measured & ~is_declared
     return Frame((pattern.intensity - background) * is_measured, background, is_measured)
+
+
+def declared_bins(pattern: PreparedPattern, settings: TrackerSettings) -> BoolArray:
+    """Return the bins around lines that the user said to leave out of account."""
+    log_q = np.log(pattern.grid.q_per_angstrom)
+    is_declared = np.zeros(log_q.size, dtype=bool)
+    for d_spacing_angstrom in settings.declared_d_spacings_angstrom:
+        centre = math.log(2 * math.pi / d_spacing_angstrom)
+        is_declared |= np.abs(log_q - centre) < settings.declared_tolerance
+    return is_declared
 
 
 @dataclass(frozen=True, slots=True)

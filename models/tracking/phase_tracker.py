@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from phasepilot.models.arrays import BoolArray, FloatArray
+from phasepilot.models.arrays import FloatArray
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 from phasepilot.models.tracking.change_statistic import (
     alarm_level,
@@ -21,6 +21,7 @@ from phasepilot.models.tracking.components import (
     Explanation,
     Frame,
     averaged,
+    declared_bins,
     explain,
     frame_of,
     weakest_amplitude,
@@ -154,7 +155,7 @@ def advance(
 def _first(
     pattern: PreparedPattern, axis_value: float, stage: Stage, settings: TrackerSettings
 ) -> TrackerState:
-    frame = frame_of(pattern, _declared_bins(pattern, settings))
+    frame = frame_of(pattern, declared_bins(pattern, settings))
     phase = PhaseState(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, stage, 0)
     return TrackerState(
         phase=phase,
@@ -182,7 +183,7 @@ def _is_beam_lost(state: TrackerState, pattern: PreparedPattern, settings: Track
 def _judged(
     state: TrackerState, pattern: PreparedPattern, axis_value: float, settings: TrackerSettings
 ) -> _Judged:
-    frame = frame_of(pattern, _declared_bins(pattern, settings))
+    frame = frame_of(pattern, declared_bins(pattern, settings))
     is_changing = state.phase.stage is Stage.CHANGING
     shift = _track_shift(state, frame, pattern, axis_value, settings)
     components = _moved(state, frame, shift)
@@ -267,16 +268,6 @@ def _moved(state: TrackerState, frame: Frame, shift: LineShift) -> tuple[Compone
             step = weight * (found.bins - one.shift_bins)
             moved[k] = replace(one, shift_bins=one.shift_bins + min(max(step, -1.0), 1.0))
     return tuple(moved)
-
-
-def _declared_bins(pattern: PreparedPattern, settings: TrackerSettings) -> BoolArray:
-    """Return the bins around lines that the user said to leave out of account."""
-    log_q = np.log(pattern.grid.q_per_angstrom)
-    is_declared = np.zeros(log_q.size, dtype=bool)
-    for d_spacing_angstrom in settings.declared_d_spacings_angstrom:
-        centre = math.log(2 * math.pi / d_spacing_angstrom)
-        is_declared |= np.abs(log_q - centre) < settings.declared_tolerance
-    return is_declared
 
 
 def _phase_state(

@@ -3,7 +3,6 @@ from typing import Any
 
 import bluesky.plans as bp
 import numpy as np
-import pytest
 from bluesky import RunEngine
 from cif_text import make_cif, write_cif
 from experiment import ManualClock, configuration, make_beamline
@@ -67,13 +66,22 @@ def test_tells_the_volume_of_the_known_phase_and_its_equation_of_state(
     (fit,) = report.compression
     assert fit.phase == "KCl"
     assert fit.n_frames == 12
+    volume, modulus = truth.crystal.volume_cubic_angstrom, truth.equation_of_state.bulk_modulus_gpa
+    assert abs(fit.volume_angstrom3 - volume) < 3 * fit.volume_uncertainty_angstrom3
+    assert abs(fit.bulk_modulus_gpa - modulus) < 3 * fit.bulk_modulus_uncertainty_gpa
 
 
 def test_a_marker_tells_the_pressure(run_engine: RunEngine, tmp_path: Path) -> None:
     beamline = salt_in_cell(NACL)
-    report, _ = followed_salt(run_engine, tmp_path, beamline, (15.0, 26.0), marker="NaCl")
+    report, truth = followed_salt(run_engine, tmp_path, beamline, (15.0, 26.0), marker="NaCl")
     found = np.array([advice.pressure_gpa for advice in report.advice])
     gauge = np.array([advice.axis_value for advice in report.advice])
+    np.testing.assert_allclose(found, gauge, atol=0.05)
+    # Of the volume alone; what background and overlaps do to a line's centre is not in it.
+    assert all(0 < advice.pressure_uncertainty_gpa < 0.05 for advice in report.advice)
+    for advice in report.advice:
+        volume = truth.crystal.volume_cubic_angstrom * truth.volume_ratio(advice.axis_value)
+        assert abs(advice.volume_angstrom3 / volume - 1) < 1e-3
     # A marker that is the sample tells nothing of the sample's equation of state.
     assert report.compression == ()
 
