@@ -42,6 +42,11 @@ class AgentConfiguration(BaseModel):
         Name of the network, or the path of a card.
     library : str or None
         Folder of known phases: CIF files, or what `phasepilot library build` wrote.
+    marker : {"Au", "MgO", "NaCl", "Pt", "W"} or None
+        Pressure standard in the beam: its cell tells the pressure of each frame.
+    axis_quantity : {"pressure_gpa", "other"}
+        Whether the readings of `axis_field` are pressures in GPa, to which `report` may fit an
+        equation of state when no marker is named.
     set_level : float
         How often the sets of crystal systems and space groups are to hold the truth.
     tracker : TrackerSettings
@@ -66,6 +71,8 @@ class AgentConfiguration(BaseModel):
     stream: str = "primary"
     model: str = DEFAULT_MODEL
     library: str | None = None
+    marker: Literal["Au", "MgO", "NaCl", "Pt", "W"] | None = None
+    axis_quantity: Literal["pressure_gpa", "other"] = "other"
     set_level: float = Field(0.9, ge=0.5, lt=1)
     tracker: TrackerSettings = TrackerSettings()
     steering: SteeringSettings | None = None

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from phasepilot.agent.cell_measurement import CellMeasurement, CellMemory
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.frame_pattern import CountedPattern, counted_pattern, grown_pattern
 from phasepilot.agent.frames import Frame
@@ -35,24 +36,31 @@ class Memory:
     tracker : TrackerState or None
     steering : Any
         State of the rule that steers; None before its first frame.
+    cells : CellMemory
     """
 
     tracker: TrackerState | None
     steering: Any
+    cells: CellMemory
 
 
-NOTHING_REMEMBERED = Memory(None, None)
+NOTHING_REMEMBERED = Memory(None, None, CellMemory())
 
 
 class FramePipeline:
     """Judges frames: `judge` is a function of its arguments alone."""
 
     def __init__(
-        self, configuration: AgentConfiguration, model: PhaseModel, steerer: Steerer
+        self,
+        configuration: AgentConfiguration,
+        model: PhaseModel,
+        steerer: Steerer,
+        cells: CellMeasurement,
     ) -> None:
         self._configuration = configuration
         self._model = model
         self._steerer = steerer
+        self._cells = cells
 
     def judge(self, memory: Memory, frame: Frame) -> tuple[Advice, Memory]:
         """Return the advice on a frame and what to remember; bad frames leave the memory as is."""
@@ -66,7 +74,9 @@ class FramePipeline:
             return Advice.none(frame.seq_num, _BEAM_LOST), memory
         estimate, problem = self._estimate(frame, pattern)
         suggestion, steering = self._steer(memory, frame, counted, phase, estimate)
-        return _advice(frame, suggestion, phase, estimate, problem), Memory(tracker, steering)
+        cell, cells = self._cells.measure(memory.cells, pattern, estimate)
+        advice = _advice(frame, suggestion, phase, estimate, problem, cell)
+        return advice, Memory(tracker, steering, cells)
 
     def _tracked(
         self, before: TrackerState | None, frame: Frame, pattern: PreparedPattern
@@ -135,6 +145,7 @@ def _advice(
     phase: PhaseState | None,
     estimate: PhaseEstimate | None,
     problem: str,
+    cell: dict[str, object],
 ) -> Advice:
     return Advice(
         frame_seq_num=frame.seq_num,
@@ -143,6 +154,7 @@ def _advice(
         **({} if phase is None else _tracked(phase)),  # type: ignore[arg-type]
         **suggestion.columns(),  # type: ignore[arg-type]
         **({} if estimate is None else _named(estimate)),  # type: ignore[arg-type]
+        **cell,  # type: ignore[arg-type]
     )
 
 

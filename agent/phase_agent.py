@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from phasepilot.agent.analysis_run import AnalysisRun, DocumentSink
+from phasepilot.agent.cell_measurement import CellMeasurement
+from phasepilot.agent.compression_report import fitted_phases
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.frame_pipeline import FramePipeline
 from phasepilot.agent.frames import MAX_OPEN_RUNS, Frame, FrameReader
@@ -68,7 +70,8 @@ class PhaseAgent:
             configuration.model, index=index, set_level=configuration.set_level
         )
         steerer = Steerer(configuration.steering, index)
-        self._pipeline = FramePipeline(configuration, self._model, steerer)
+        cells = CellMeasurement(index, configuration.marker)
+        self._pipeline = FramePipeline(configuration, self._model, steerer, cells)
         self._reader = FrameReader(configuration)
         self._histories: OrderedDict[str, RunHistory] = OrderedDict()
         self._analyses: dict[str, AnalysisRun] = {}
@@ -119,7 +122,8 @@ class PhaseAgent:
         """Return what was found in a run so far; without a uid, in the one that began last."""
         if not self._histories:
             return RunReport(run_uid or "", (), None, tuple(self.problems))
-        return self._history(run_uid).report()
+        found = self._history(run_uid).report()
+        return replace(found, compression=fitted_phases(found.advice, self.configuration))
 
     # What plans ask for (the Advisor protocol)
 

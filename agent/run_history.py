@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from phasepilot.agent.compression_report import PhaseCompression
 from phasepilot.agent.frame_pipeline import NOTHING_REMEMBERED, FramePipeline, Memory
 from phasepilot.agent.frames import Frame
 from phasepilot.models.suggestion import Advice
@@ -24,12 +25,16 @@ class RunReport:
         without the new lines and the first with them. None while there is none.
     problems : tuple of str
         Sentences on frames and documents that could not be used.
+    compression : tuple of PhaseCompression
+        The equation of state that each known phase followed, where pressures and enough volumes of
+        it are known.
     """
 
     run_uid: str
     advice: tuple[Advice, ...]
     onset_interval: tuple[float, float] | None
     problems: tuple[str, ...]
+    compression: tuple[PhaseCompression, ...] = ()
 
 
 class RunHistory:

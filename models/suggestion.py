@@ -150,6 +150,11 @@ class Advice:
     new_phase_fraction: float = _column("number")
     state: str = _column("string")
     changed_since_seq_num: int = _column("integer")
+    lattice: str = _column("string")
+    volume_angstrom3: float = _column("number", "angstrom^3")
+    volume_uncertainty_angstrom3: float = _column("number", "angstrom^3")
+    pressure_gpa: float = _column("number", "GPa")
+    pressure_uncertainty_gpa: float = _column("number", "GPa")
 
     @classmethod
     def none(cls, frame_seq_num: int, problem: str) -> Self:

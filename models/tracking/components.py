@@ -1,5 +1,6 @@
 """What known lines add to a frame: groups that move together, each by a strain of its own."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from phasepilot.models.arrays import BoolArray, FloatArray
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 from phasepilot.models.tracking.line_shift import shifted
+from phasepilot.models.tracking.phase_state import TrackerSettings
 
 # How many frames the reference is averaged over: long where there is only noise, but lines of
 # axes that yield differently must be followed.
@@ -81,6 +83,16 @@ def frame_of(pattern: PreparedPattern, is_declared: BoolArray) -> Frame:
     return Frame((pattern.intensity - background) * is_measured, background, is_measured)
 
 
+def declared_bins(pattern: PreparedPattern, settings: TrackerSettings) -> BoolArray:
+    """Return the bins around lines that the user said to leave out of account."""
+    log_q = np.log(pattern.grid.q_per_angstrom)
+    is_declared = np.zeros(log_q.size, dtype=bool)
+    for d_spacing_angstrom in settings.declared_d_spacings_angstrom:
+        centre = math.log(2 * math.pi / d_spacing_angstrom)
+        is_declared |= np.abs(log_q - centre) < settings.declared_tolerance
+    return is_declared
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """A frame as known lines explain it.
@@ -125,7 +137,11 @@ def explain(
         Of the first component, where it fades by itself; see `weakest_amplitude`.
     """
     drawn = np.stack([shifted(one.lines, one.shift_bins) for one in components])
-    is_covered = frame.is_measured & _moved_mask(components[0].is_known, components[0].shift_bins)
+    is_covered = frame.is_measured.copy()
+    for one in components:
+        # Lines that move faster than the sample's come into view where its own are known.
+        if one.ratio >= 1.0:
+            is_covered &= _moved_mask(one.is_known, one.shift_bins)
     if sample_amplitude is None:
         amplitudes = np.full(len(drawn), _amplitude(frame, frame.lines, drawn, is_covered))
     else:

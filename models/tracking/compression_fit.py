@@ -15,7 +15,7 @@ _EQUATIONS: dict[str, Callable[[float, float], BirchMurnaghan | Vinet]] = {
     "birch-murnaghan": BirchMurnaghan,
     "vinet": Vinet,
 }
-_FEWEST = 5
+FEWEST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ def fitted_compression(
         If there are fewer than five finite pairs.
     """
     is_known = np.isfinite(pressure_gpa) & np.isfinite(volume)
-    if is_known.sum() < _FEWEST:
+    if is_known.sum() < FEWEST:
         raise ModelsError(
-            f"an equation of state needs at least {_FEWEST} volumes at known pressures, but there"
+            f"an equation of state needs at least {FEWEST} volumes at known pressures, but there"
             f" are {int(is_known.sum())}; follow the phase over more frames."
         )
     pressures, volumes = pressure_gpa[is_known], volume[is_known]

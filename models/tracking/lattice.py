@@ -4,7 +4,7 @@
 linear least squares, as many unknowns as symmetry leaves free.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -17,6 +17,8 @@ from phasepilot.models.diffraction.crystals.strain import (
     strained,
 )
 from phasepilot.models.diffraction.reflections import powder_sticks
+from phasepilot.models.identification.known_phase import KnownPhase
+from phasepilot.models.identification.lattice_modes import lattice_modes
 from phasepilot.models.log_q import LogQGrid
 
 _N_LINES = 24
@@ -34,7 +36,6 @@ class KnownLines:
 
     Attributes
     ----------
-    crystal : Crystal
     hkl : ndarray of int, shape (n_lines, 3)
     strength : ndarray, shape (n_lines,)
     basis : ndarray, shape (n_free, 3, 3)
@@ -43,7 +44,6 @@ class KnownLines:
         The reciprocal metric of the crystal, in 1/angstrom^2.
     """
 
-    crystal: Crystal
     hkl: IntArray
     strength: FloatArray
     basis: FloatArray
@@ -63,6 +63,8 @@ class Lattice:
     volume_angstrom3, volume_uncertainty_angstrom3 : float
     n_lines : int
         How many lines it rests on.
+    share_found : float
+        How much of the lines that should be in view was found, by the roots of their strengths.
     metric : ndarray, shape (3, 3)
         Reciprocal metric, to start the next frame from.
     """
@@ -73,6 +75,7 @@ class Lattice:
     volume_uncertainty_angstrom3: float
     n_lines: int
     metric: FloatArray
+    share_found: float = 0.0
 
     @property
     def is_refined(self) -> bool:
@@ -83,21 +86,39 @@ class Lattice:
 def known_lines(crystal: Crystal, grid: LogQGrid) -> KnownLines:
     """Return the lines of the crystal that can be told from their neighbours."""
     sticks = powder_sticks(crystal, grid.q_max_per_angstrom)
+    chosen, strength = _alone(sticks.q_per_angstrom, sticks.structure_factor_squared, grid)
+    reciprocal = crystal.reciprocal
+    return KnownLines(sticks.hkl[chosen], strength, _basis(crystal), reciprocal @ reciprocal.T)
+
+
+def lines_of_phase(phase: KnownPhase, grid: LogQGrid) -> KnownLines:
+    """Return the same of a phase of a library, which is in its standard setting."""
+    chosen, strength = _alone(phase.q_per_angstrom, phase.strength, grid)
+    modes = lattice_modes()[phase.space_group_number]
+    free = modes[np.abs(modes).sum(axis=(1, 2)) > 0]
+    reciprocal = phase.reciprocal
+    # A strain E takes a reciprocal vector b to b - E b.
+    basis = -2 * np.einsum("ix,mxy,jy->mij", reciprocal, free, reciprocal)
+    return KnownLines(phase.hkl[chosen], strength, basis, reciprocal @ reciprocal.T)
+
+
+def _alone(
+    q_per_angstrom: FloatArray, structure_factor_squared: FloatArray, grid: LogQGrid
+) -> tuple[IntArray, FloatArray]:
+    """Return which lines stand alone, the strongest first, and how strong those are."""
     # Lorentz factor of small angles; only the order of strengths matters.
-    strength = sticks.structure_factor_squared / sticks.q_per_angstrom**2
-    log_q = np.log(sticks.q_per_angstrom)
+    strength = structure_factor_squared / q_per_angstrom**2
+    log_q = np.log(q_per_angstrom)
     near = np.abs(log_q[:, None] - log_q) < _APART_BINS * grid.bin_width
     # Families that share a q (333 and 511 of a cube) are one line.
     is_other = near & (np.abs(log_q[:, None] - log_q) > 1e-6)
     disturbance = (is_other * strength).sum(axis=1)
     is_alone = (strength > _FAINTEST * strength.max()) & (disturbance < 0.2 * strength)
-    is_alone &= sticks.q_per_angstrom > grid.q_min_per_angstrom
+    is_alone &= q_per_angstrom > grid.q_min_per_angstrom
+    is_alone &= q_per_angstrom < grid.q_max_per_angstrom
     chosen = np.flatnonzero(is_alone)
     chosen = chosen[np.argsort(-strength[chosen])][:_N_LINES]
-    reciprocal = crystal.reciprocal
-    return KnownLines(
-        crystal, sticks.hkl[chosen], strength[chosen], _basis(crystal), reciprocal @ reciprocal.T
-    )
+    return chosen, strength[chosen]
 
 
 def _basis(crystal: Crystal) -> FloatArray:
@@ -179,7 +200,21 @@ def refined_cell(
         left = residual - relative @ change
         scatter = float(weight @ left**2) / max(n_used - len(change), 1)
         covariance = scatter * np.linalg.inv(normal + ridge)
-    return _lattice(metric, lines, covariance, n_used)
+    return replace(
+        _lattice(metric, lines, covariance, n_used),
+        share_found=_share(lines, signal, grid, metric, weight > 0),
+    )
+
+
+def _share(
+    lines: KnownLines, signal: FloatArray, grid: LogQGrid, metric: FloatArray, is_used: BoolArray
+) -> float:
+    """Return how much of the lines within the measured range is used."""
+    q = 2 * np.pi * np.sqrt(np.einsum("li,ij,lj->l", lines.hkl, metric, lines.hkl))
+    measured = grid.q_per_angstrom[np.flatnonzero(signal > 0)]
+    is_in_view = (q > measured[0]) & (q < measured[-1])
+    root = np.sqrt(lines.strength)
+    return float(root[is_used].sum() / max(root[is_in_view | is_used].sum(), 1e-12))
 
 
 def _centres(

@@ -18,8 +18,8 @@ FAINT_SHARE = 0.004
 _LINE_BINS = 7
 _N_BLOCKS = 32
 _FEWEST_QUIET = 20
-# Share of the past in the running mean of the significance: about four frames count.
-_MEMORY = 0.6
+# Share of the past in the running mean of the significance: about two frames count.
+_MEMORY = 0.4
 _NEAR_BINS = 2 * _LINE_BINS
 
 

@@ -27,7 +27,7 @@ _N_SWEEPS = 2
 _LINE_BINS = 7
 # What others than the sample pay, in standard deviations of their mean.
 _PRICE = 1.5
-_SHIFT_ENOUGH_BINS = 10.0
+_SHIFT_ENOUGH_BINS = 15.0
 _MOST_FRAMES = 40
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from phasepilot.models.arrays import BoolArray, FloatArray
+from phasepilot.models.arrays import FloatArray
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 from phasepilot.models.tracking.change_statistic import (
     alarm_level,
@@ -21,10 +21,12 @@ from phasepilot.models.tracking.components import (
     Explanation,
     Frame,
     averaged,
+    declared_bins,
     explain,
     frame_of,
     weakest_amplitude,
 )
+from phasepilot.models.tracking.first_lines import FirstLines, beyond_first, with_frame
 from phasepilot.models.tracking.left_over import (
     Noise,
     highest_lines,
@@ -104,6 +106,7 @@ class TrackerState:
     n_quiet: int = 0
     n_settled: int = 0
     settled_fraction: float = 0.0
+    first_lines: FirstLines | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class _Judged:
     memory: FloatArray
     score: FloatArray
     statistic: float
+    first_lines: FirstLines | None
 
 
 def advance(
@@ -151,7 +155,7 @@ def advance(
 def _first(
     pattern: PreparedPattern, axis_value: float, stage: Stage, settings: TrackerSettings
 ) -> TrackerState:
-    frame = frame_of(pattern, _declared_bins(pattern, settings))
+    frame = frame_of(pattern, declared_bins(pattern, settings))
     phase = PhaseState(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, stage, 0)
     return TrackerState(
         phase=phase,
@@ -163,6 +167,7 @@ def _first(
         travel=Travel(),
         total_intensity=float(pattern.intensity.sum()),
         line_intensity=float(pattern.signal.sum()),
+        first_lines=FirstLines(frame.lines, frame.background),
     )
 
 
@@ -178,7 +183,7 @@ def _is_beam_lost(state: TrackerState, pattern: PreparedPattern, settings: Track
 def _judged(
     state: TrackerState, pattern: PreparedPattern, axis_value: float, settings: TrackerSettings
 ) -> _Judged:
-    frame = frame_of(pattern, _declared_bins(pattern, settings))
+    frame = frame_of(pattern, declared_bins(pattern, settings))
     is_changing = state.phase.stage is Stage.CHANGING
     shift = _track_shift(state, frame, pattern, axis_value, settings)
     components = _moved(state, frame, shift)
@@ -191,13 +196,18 @@ def _judged(
     noise = state.noise
     if noise is None or not is_changing:
         noise = next_noise(noise, frame, explanation)
-    score = significance(frame, explanation, noise)
+    amplitude = float(explanation.amplitudes[0])
+    first_lines = state.first_lines
+    if not is_changing:
+        first_lines = with_frame(first_lines, frame, shift.bins, amplitude)
+    beyond = beyond_first(explanation.left, first_lines, shift.bins, amplitude)
+    score = significance(frame, replace(explanation, left=beyond), noise)
     moved_bins = shift.bins - state.components[0].shift_bins
     memory = remembered(state.memory, score, moved_bins)
-    now = highest_lines(score)
-    lasting = highest_lines(standardised(memory, explanation.is_covered))
-    statistic = max(change_statistic(now), change_statistic(lasting))
-    return _Judged(frame, shift, components, explanation, noise, memory, score, statistic)
+    statistic = change_statistic(highest_lines(standardised(memory, explanation.is_covered)))
+    return _Judged(
+        frame, shift, components, explanation, noise, memory, score, statistic, first_lines
+    )
 
 
 def _track_shift(
@@ -258,16 +268,6 @@ def _moved(state: TrackerState, frame: Frame, shift: LineShift) -> tuple[Compone
             step = weight * (found.bins - one.shift_bins)
             moved[k] = replace(one, shift_bins=one.shift_bins + min(max(step, -1.0), 1.0))
     return tuple(moved)
-
-
-def _declared_bins(pattern: PreparedPattern, settings: TrackerSettings) -> BoolArray:
-    """Return the bins around lines that the user said to leave out of account."""
-    log_q = np.log(pattern.grid.q_per_angstrom)
-    is_declared = np.zeros(log_q.size, dtype=bool)
-    for d_spacing_angstrom in settings.declared_d_spacings_angstrom:
-        centre = math.log(2 * math.pi / d_spacing_angstrom)
-        is_declared |= np.abs(log_q - centre) < settings.declared_tolerance
-    return is_declared
 
 
 def _phase_state(
@@ -336,6 +336,7 @@ def _following(
         n_quiet=state.n_quiet + 1 if is_quiet else 0,
         n_settled=state.n_settled + 1 if is_settled else 0,
         settled_fraction=state.settled_fraction if is_settled else phase.new_phase_fraction,
+        first_lines=judged.first_lines,
     )
 
 

@@ -8,6 +8,7 @@ the papers themselves were not open. All hold near 300 K.
 import math
 from dataclasses import dataclass
 
+from phasepilot.models.diffraction.crystals.crystal import Crystal, crystal_from_sites
 from phasepilot.models.diffraction.crystals.equation_of_state import (
     BirchMurnaghan,
     EquationOfState,
@@ -41,6 +42,14 @@ class MarkerPressure:
     uncertainty_gpa: float
 
 
+# Bravais lattice and sites of each marker's conventional cell, which is a cube.
+_SITES: dict[str, tuple[str, list[tuple[str, tuple[float, float, float]]]]] = {
+    "Au": ("F m -3 m", [("Au", (0, 0, 0))]),
+    "NaCl": ("F m -3 m", [("Na", (0, 0, 0)), ("Cl", (0.5, 0.5, 0.5))]),
+    "MgO": ("F m -3 m", [("Mg", (0, 0, 0)), ("O", (0.5, 0.5, 0.5))]),
+    "Pt": ("F m -3 m", [("Pt", (0, 0, 0))]),
+    "W": ("I m -3 m", [("W", (0, 0, 0))]),
+}
 MARKERS = {
     # Fei et al., PNAS 104, 9182 (2007), doi:10.1073/pnas.0609013104, table 1; gold.eosmat.
     "Au": Marker(67.850, Vinet(167.0, 6.0), 89.0),
@@ -58,6 +67,20 @@ MARKERS = {
 }
 
 
+def marker_crystal(name: str) -> Crystal:
+    """Return the crystal of a marker at zero pressure.
+
+    Examples
+    --------
+    >>> round(marker_crystal("Au").cell[0], 3)
+    4.079
+    """
+    _check(name)
+    edge = MARKERS[name].volume_cubic_angstrom ** (1 / 3)
+    symbol, sites = _SITES[name]
+    return crystal_from_sites(name, symbol, (edge, edge, edge, 90.0, 90.0, 90.0), sites)
+
+
 def marker_pressure(
     name: str, volume_cubic_angstrom: float, uncertainty_cubic_angstrom: float
 ) -> MarkerPressure:
@@ -73,11 +96,7 @@ def marker_pressure(
     >>> marker_pressure("Au", 65.0, 0.05)
     MarkerPressure(pressure_gpa=8.145, uncertainty_gpa=0.165)
     """
-    if name not in MARKERS:
-        raise CrystalError(
-            f"the pressure marker must be one of {', '.join(sorted(MARKERS))}, but is {name!r};"
-            " name one of these, or fit an equation of state of your own."
-        )
+    _check(name)
     marker = MARKERS[name]
     ratio = volume_cubic_angstrom / marker.volume_cubic_angstrom
     spread = uncertainty_cubic_angstrom / marker.volume_cubic_angstrom
@@ -89,3 +108,11 @@ def marker_pressure(
     ) / (2 * step)
     uncertainty = abs(slope) * spread if math.isfinite(spread) else math.nan
     return MarkerPressure(round(pressure, 3), round(uncertainty, 3))
+
+
+def _check(name: str) -> None:
+    if name not in MARKERS:
+        raise CrystalError(
+            f"the pressure marker must be one of {', '.join(sorted(MARKERS))}, but is {name!r};"
+            " name one of these, or fit an equation of state of your own."
+        )

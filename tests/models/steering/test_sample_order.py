@@ -186,7 +186,7 @@ def test_orders_of_other_names_go_by_their_name() -> None:
 def test_without_scikit_learn_neighbours_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.gaussian_process", None)
     evidence = {"s0": settled("a", is_left=False)}
-    with pytest.raises(ModelsError, match=r"install phasepilot\[train\]"):
+    with pytest.raises(ModelsError, match=r"install phasepilot\[sim\]"):
         rule().advise(ScreeningState(LINE, evidence, here="s0"))
     alone = rule(neighbour_length_mm=None).advise(ScreeningState(LINE, evidence, here="s0"))
     assert alone.action is Action.MOVE
