@@ -60,7 +60,7 @@ def draw_series(series: "FollowedSeries", folder: Path) -> Path:
         _draw_events(panel, series)
     evidence.legend(loc="upper right", fontsize=8)
     lattice.set_xlabel(_axis_label(series))
-    known = textwrap.fill(series.truth, 130, max_lines=2, placeholder=" ...")
+    known = textwrap.fill(series.truth, 105, max_lines=2, placeholder=" ...")
     title = f"{series.name}: found (red), known (dashed green)\n{known}"
     patterns.set_title(title, fontsize=8.5, parse_math=False)
     path = folder / f"{series.name}.png"
