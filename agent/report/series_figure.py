@@ -1,5 +1,6 @@
 """The picture of a measured series: what the tracker found, and what is known."""
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,9 +60,9 @@ def draw_series(series: "FollowedSeries", folder: Path) -> Path:
         _draw_events(panel, series)
     evidence.legend(loc="upper right", fontsize=8)
     lattice.set_xlabel(_axis_label(series))
-    patterns.set_title(
-        f"{series.name}: found (red), known (dashed green)\n{series.truth[:150]}", fontsize=9
-    )
+    known = textwrap.fill(series.truth, 105, max_lines=2, placeholder=" ...")
+    title = f"{series.name}: found (red), known (dashed green)\n{known}"
+    patterns.set_title(title, fontsize=8.5, parse_math=False)
     path = folder / f"{series.name}.png"
     try:
         figure.savefig(path, dpi=110)

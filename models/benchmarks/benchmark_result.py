@@ -1,6 +1,7 @@
 """What a benchmark is given and what it finds: figures with their meaning, every item's answer."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -249,7 +250,11 @@ def write_result(result: BenchmarkResult, path: Path) -> Path:
     items = path.with_name(f"{path.stem}.items.jsonl")
     try:
         lists = {one.name: {"transitions": list(one.transitions)} for one in result.series}
-        path.write_text(json.dumps(result.flat() | lists, indent=1) + "\n")
+        # JSON knows no NaN: what could not be measured is null.
+        figures = {
+            name: None if math.isnan(value) else value for name, value in result.flat().items()
+        }
+        path.write_text(json.dumps(figures | lists, indent=1, allow_nan=False) + "\n")
         items.write_text("".join(f"{json.dumps(item)}\n" for item in result.items))
     except OSError as error:
         raise ModelsError(

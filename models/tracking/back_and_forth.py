@@ -31,6 +31,10 @@ def advance_from_unchanged(
     -----
     The new phase never becomes the reference: a search must always know which phase is the old.
     """
+    if unchanged is not None:
+        # A search looks where the old phase is known; it takes too few frames to wait for lines
+        # that come out from under others.
+        unchanged = replace(unchanged, first_lines=None)
     lasting = replace(settings, established_frames=1_000_000, settled_frames=1_000_000)
     state = advance(unchanged, pattern, seq_num=seq_num, axis_value=axis_value, settings=lasting)
     if state.phase.is_beam_lost and unchanged is not None:
