@@ -11,6 +11,7 @@ from phasepilot.models.errors import WeightsError
 # What the graph calls its inputs and outputs.
 INPUT, CLASS_WEIGHTS = "pattern", "class_weights"
 LOGITS, EMBEDDING, ATTRIBUTION = "space_group_logits", "embedding", "attribution"
+MIXTURE_LOGIT = "mixture_logit"
 
 # A row of zeros asks for the class of the largest logit: known only once the network has run.
 PREDICTED_CLASS = np.zeros((1, 230), dtype=np.float32)
@@ -52,29 +53,7 @@ class NetworkSession:
     """
 
     def __init__(self, content: bytes, *, n_threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = n_threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # One pattern takes as long as its weights take to be read: rearranged for batches, those of
-        # dense layers are read at half the rate by the attribution's products with a vector.
-        options.add_session_config_entry("session.disable_prepacking", "1")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has a class per status, without a common base
-            raise WeightsError(
-                f"a network must be an ONNX file that ONNX Runtime {onnxruntime.__version__} runs,"
-                f" but it says: {error}; reinstall phasepilot."
-            ) from error
-        outputs = {output.name for output in self._session.get_outputs()}
-        missing = sorted({LOGITS, EMBEDDING, ATTRIBUTION} - outputs)
-        if missing:
-            raise WeightsError(
-                f"a network must give {LOGITS}, {EMBEDDING} and {ATTRIBUTION}, but this one gives"
-                f" {sorted(outputs)}; write it again with this version of phasepilot."
-            )
+        self._session = _opened(content, (LOGITS, EMBEDDING, ATTRIBUTION), n_threads)
 
     def run(
         self, inputs: Float32Array, class_weights: Float32Array | None = None
@@ -93,3 +72,42 @@ class NetworkSession:
         if class_weights is not None:
             feed[CLASS_WEIGHTS] = class_weights
         return NetworkOutputs(*self._session.run([LOGITS, EMBEDDING, ATTRIBUTION], feed))
+
+
+class MixtureSession:
+    """A network of `write_mixture_net`, ready to run; parameters and errors of `NetworkSession`."""
+
+    def __init__(self, content: bytes, *, n_threads: int = 1) -> None:
+        self._session = _opened(content, (MIXTURE_LOGIT,), n_threads)
+
+    def logits(self, inputs: Float32Array) -> Float32Array:
+        """Return how much each pattern looks like one of two phases, shape (n_patterns,)."""
+        (logits,) = self._session.run([MIXTURE_LOGIT], {INPUT: inputs})
+        return np.asarray(logits[:, 0])
+
+
+def _opened(
+    content: bytes, needed: tuple[str, ...], n_threads: int
+) -> onnxruntime.InferenceSession:
+    """Return a session of an ONNX file that gives what is needed."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # One pattern takes as long as its weights take to be read: rearranged for batches, those of
+    # dense layers are read at half the rate by the attribution's products with a vector.
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class per status, without a common base
+        raise WeightsError(
+            f"a network must be an ONNX file that ONNX Runtime {onnxruntime.__version__} runs,"
+            f" but it says: {error}; reinstall phasepilot."
+        ) from error
+    outputs = sorted(output.name for output in session.get_outputs())
+    if not set(needed) <= set(outputs):
+        raise WeightsError(
+            f"a network must give {', '.join(needed)}, but this one gives {', '.join(outputs)};"
+            " write it again with this version of phasepilot."
+        )
+    return session

@@ -25,12 +25,14 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from phasepilot.models.errors import WeightsError
+from phasepilot.models.networks.mixture_net import MixtureNet
 from phasepilot.models.networks.network_session import (
     ATTRIBUTION,
     CLASS_WEIGHTS,
     EMBEDDING,
     INPUT,
     LOGITS,
+    MIXTURE_LOGIT,
 )
 from phasepilot.models.networks.pilot_net import PilotNet
 
@@ -51,24 +53,42 @@ def write_network(network: PilotNet, path: Path) -> None:
         If the body holds another layer than Conv1d without padding, ReLU, Flatten, Linear and
         Dropout.
     """
-    layers = _layers(network)
+    layers = _layers(network, "space_group", network.space_group)
     n_classes, n_embedding = network.space_group.weight.shape
     pattern = layers[0].input_shape
-    graph = _forward_graph(layers, network.state_dict())
+    graph, value = _forward_graph(layers, network.state_dict())
+    graph.add("Identity", [layers[-2].output], EMBEDDING)
+    graph.add("Identity", [value], LOGITS)
     _add_attribution(graph, layers, n_classes)
-    proto = graph.proto(
-        "pilot_net",
-        {INPUT: ["n", *pattern], CLASS_WEIGHTS: ["n_asked", n_classes]},
-        {
-            LOGITS: ["n", n_classes],
-            EMBEDDING: ["n", n_embedding],
-            ATTRIBUTION: ["n_attributed", *pattern],
-        },
-    )
+    inputs = {INPUT: ["n", *pattern], CLASS_WEIGHTS: ["n_asked", n_classes]}
+    outputs = {
+        LOGITS: ["n", n_classes],
+        EMBEDDING: ["n", n_embedding],
+        ATTRIBUTION: ["n_attributed", *pattern],
+    }
+    path.write_bytes(_serialised(graph.proto("pilot_net", inputs, outputs)))
+
+
+def write_mixture_net(network: MixtureNet, path: Path) -> None:
+    """Write the network to an ONNX file, stored alike; it gives its logit and nothing else.
+
+    Raises
+    ------
+    WeightsError
+        As `write_network`.
+    """
+    layers = _layers(network, "mixture", network.mixture)
+    graph, value = _forward_graph(layers, network.state_dict())
+    graph.add("Identity", [value], MIXTURE_LOGIT)
+    inputs = {INPUT: ["n", *layers[0].input_shape]}
+    path.write_bytes(_serialised(graph.proto("mixture_net", inputs, {MIXTURE_LOGIT: ["n", 1]})))
+
+
+def _serialised(graph: onnx.GraphProto) -> bytes:
     opset = helper.make_opsetid("", _OPSET)
-    model = helper.make_model(proto, opset_imports=[opset], ir_version=_IR_VERSION)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
     onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    return bytes(model.SerializeToString())
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
@@ -115,14 +135,14 @@ class _Layer:
         return f"{self.name}.output"
 
 
-def _layers(network: PilotNet) -> list[_Layer]:
+def _layers(network: PilotNet | MixtureNet, head: str, head_layer: nn.Linear) -> list[_Layer]:
     """Return the layers in order, without dropout, which does nothing when a network is run."""
     layers: list[_Layer] = []
     first = network.state_dict()["body.0.weight"]
     value = first.new_zeros(1, first.shape[1], network.shape.n_bins)
     named = {f"body.{index}": module for index, module in enumerate(network.body)}
     with torch.no_grad():
-        for name, module in (named | {"space_group": network.space_group}).items():
+        for name, module in (named | {head: head_layer}).items():
             if isinstance(module, nn.Dropout):
                 continue
             layers.append(_Layer(name, module, tuple(value.shape[1:])))
@@ -156,18 +176,16 @@ class _Graph:
         return helper.make_graph(self.nodes, name, ins, outs, self.initialisers)
 
 
-def _forward_graph(layers: list[_Layer], state_dict: dict[str, torch.Tensor]) -> _Graph:
-    """Return the graph from the input to embedding and logits."""
+def _forward_graph(layers: list[_Layer], state_dict: dict[str, torch.Tensor]) -> tuple[_Graph, str]:
+    """Return the graph from the input to the output of the last layer, and that output's name."""
     graph = _Graph()
     for name, tensor in state_dict.items():
         graph.add_constant(name, tensor.detach().cpu().numpy().astype(np.float16))
         graph.add("Cast", [name], f"{name}.float", to=TensorProto.FLOAT)
     value = INPUT
     for layer in layers:
-        embedding, value = value, _add_forward(graph, layer, value)
-    graph.add("Identity", [embedding], EMBEDDING)
-    graph.add("Identity", [value], LOGITS)
-    return graph
+        value = _add_forward(graph, layer, value)
+    return graph, value
 
 
 def _add_attribution(graph: _Graph, layers: list[_Layer], n_classes: int) -> None:

@@ -138,7 +138,7 @@ def test_detector_comes_back_from_a_file(detector, tmp_path):
 
 def test_residual_without_calibration_is_refused(prototypes):
     blind = calibrate_novelty(prototypes, *familiar(100, seed=13))
-    with pytest.raises(ModelsError, match="this detector has none; calibrate it with a library"):
+    with pytest.raises(ModelsError, match="this detector has none of residuals; calibrate it with them"):
         blind.judge(np.zeros(N_CLASSES), np.zeros(N_FEATURES), unexplained=0.1)
 
 

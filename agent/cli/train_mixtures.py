@@ -1,0 +1,81 @@
+"""`phasepilot train-mixtures`: train what tells mixtures from single phases."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasepilot.agent.cli.console import bars_of_counts, console, reporting_errors
+
+
+def train_mixtures(
+    card: Annotated[Path, typer.Argument(help="Card of the network (.json).", metavar="CARD")],
+    sticks: Annotated[
+        Path,
+        typer.Option(
+            help="Stick lists that the network was trained on, see `phasepilot structures sticks`.",
+            metavar="DIR",
+        ),
+    ],
+    recipe: Annotated[
+        str, typer.Option(help="What patterns are simulated by; see `phasepilot recipes`.")
+    ] = "laboratory",
+    patterns: Annotated[int, typer.Option(help="Patterns to simulate.", min=256)] = 600_000,
+    held_out: Annotated[
+        int, typer.Option(help="Patterns of held-out families that measure and calibrate.", min=64)
+    ] = 4096,
+    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
+) -> None:
+    """Train a small network beside another to tell mixtures of two phases from single phases.
+
+    Writes NAME.mixture.onnx beside the card, names it there, and ranks novelty anew. Run
+    `phasepilot library calibrate` afterwards. A core takes half an hour for the default.
+    """
+    with reporting_errors():
+        _train(card, sticks, recipe, n_patterns=patterns, n_held_out=held_out, seed=seed)
+
+
+def _train(
+    card_path: Path, sticks: Path, recipe: str, *, n_patterns: int, n_held_out: int, seed: int
+) -> None:
+    # torch takes a second to import and is only in the train extra.
+    import numpy as np
+    import torch
+
+    from phasepilot.models.diffraction.powder.recipe import named_recipe
+    from phasepilot.models.diffraction.stick_store import open_stick_store
+    from phasepilot.models.networks.mixture_net import MixtureNet, body_shape
+    from phasepilot.models.networks.model_card import read_card
+    from phasepilot.models.networks.onnx_file import read_state_dict
+    from phasepilot.models.training.mixture_patterns import MixtureSource
+    from phasepilot.models.training.mixture_release import write_mixture_release
+    from phasepilot.models.training.mixture_training import MixtureTraining, train_mixture_net
+
+    card, store, rng = read_card(card_path), open_stick_store(sticks), np.random.default_rng(seed)
+    named_recipe(recipe)  # one that does not exist is told before anything takes long
+    trained, held_out = (
+        MixtureSource(
+            store, np.flatnonzero(store.is_held_out == is_out), recipe, card.preprocessing
+        )
+        for is_out in (False, True)
+    )
+    torch.manual_seed(seed)
+    network = MixtureNet(body_shape(card))
+    network.start_from(read_state_dict(card_path.with_name(card.file)))
+    training = MixtureTraining(n_patterns)
+    with bars_of_counts() as bars:
+        task = bars.add_task("training", total=training.n_steps)
+        train_mixture_net(
+            network,
+            trained,
+            training,
+            rng,
+            progress=lambda step, n_steps, loss: bars.update(
+                task, completed=step, description=f"loss {loss:.3f}"
+            ),
+        )
+    card = write_mixture_release(
+        network, card_path, held_out, training, n_patterns=n_held_out, rng=rng
+    )
+    area = card.measured["held_out_laboratory_mixture_auroc"]
+    console.print(f"wrote {card.mixture_file}; area under the curve on held-out families {area}")

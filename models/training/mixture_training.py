@@ -1,0 +1,137 @@
+"""Trains the network that tells mixtures, beside a trained network whose convolutions it takes over."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from sklearn.isotonic import IsotonicRegression
+from torch import Tensor, nn
+
+from phasepilot.models.arrays import Float32Array, FloatArray
+from phasepilot.models.networks.mixture_net import MixtureNet
+from phasepilot.models.training.mixture_patterns import MixturePatterns, MixtureSource
+
+_LARGEST_GRADIENT = 1.0
+_WARM_UP_STEPS = 100
+_WEIGHT_DECAY = 0.02
+_AVERAGE_DECAY = 0.999
+# Each batch is used twice, the second time moved by up to so many bins and some batches later.
+_LARGEST_SHIFT_BINS = 28
+_N_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureTraining:
+    """A training run.
+
+    Attributes
+    ----------
+    n_patterns : int
+        To simulate, half of them mixtures.
+    batch_size : int
+    learning_rate : float
+        At first; it falls like a cosine.
+    n_for_labels : int
+        Patterns that tell how probable a mixture is by the share of the weaker phase.
+    """
+
+    n_patterns: int
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    n_for_labels: int = 4096
+
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps: two for each batch."""
+        return 2 * -(-self.n_patterns // self.batch_size)
+
+
+def train_mixture_net(
+    network: MixtureNet,
+    source: MixtureSource,
+    training: MixtureTraining,
+    rng: Generator,
+    progress: Callable[[int, int, float], None] = lambda step, n_steps, loss: None,
+) -> MixtureNet:
+    """Train the network on simulated patterns and return its running average.
+
+    Its labels are not whether two phases were put in, but how probable that is given the share of
+    the weaker phase's lines in all intensity: half of a phase that scatters hardly at all cannot be
+    seen, and a quarter of one that scatters well looks like half. The best answer to both labels
+    is the same; these carry less noise.
+
+    Parameters
+    ----------
+    network : MixtureNet
+        Changed in place.
+    source : MixtureSource
+        Of structures of families that are trained on.
+    progress : callable
+        Told steps done, steps in all and the last loss.
+    """
+    label_of_share = _label_of_share(source.draw(training.n_for_labels // 2, rng))
+    averaged = torch.optim.swa_utils.AveragedModel(network, avg_fn=_moved_towards)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=training.learning_rate, weight_decay=_WEIGHT_DECAY
+    )
+    kept: list[tuple[Float32Array, FloatArray]] = []
+    for step in range(training.n_steps):
+        if step % 2 == 0 or len(kept) < _N_KEPT:
+            drawn = source.draw(training.batch_size // 2, rng)
+            inputs, labels = drawn.inputs, label_of_share(drawn.weaker_share)
+            kept.append((inputs, labels))
+        else:
+            inputs, labels = kept.pop(int(rng.integers(len(kept) - 1)))
+            inputs = _moved(inputs, rng)
+        for group in optimiser.param_groups:
+            group["lr"] = training.learning_rate * _rate(step, training.n_steps)
+        loss = _step(network, optimiser, torch.from_numpy(inputs), torch.from_numpy(labels))
+        averaged.update_parameters(network)
+        progress(step + 1, training.n_steps, loss)
+    network.load_state_dict(averaged.module.state_dict())
+    return network.eval()
+
+
+def _label_of_share(patterns: MixturePatterns) -> Callable[[FloatArray], Float32Array]:
+    """Return what makes of shares how probable a mixture is: the more there is, the more so."""
+    fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    fit.fit(patterns.weaker_share, patterns.is_mixture)
+    return lambda share: np.asarray(fit.predict(share), dtype=np.float32)
+
+
+def _rate(step: int, n_steps: int) -> float:
+    """Return the learning rate against that of the training."""
+    warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
+    return warm * (0.5 + 0.5 * float(np.cos(np.pi * step / n_steps)))
+
+
+def _step(
+    network: MixtureNet, optimiser: torch.optim.Optimizer, inputs: Tensor, labels: Tensor
+) -> float:
+    network.train()
+    loss = nn.functional.binary_cross_entropy_with_logits(network(inputs)[:, 0], labels)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _moved_towards(averaged: Tensor, current: Tensor, n_averaged: Tensor | int) -> Tensor:
+    """Return the running average: faster at first, away from where it started."""
+    n_done = int(n_averaged)
+    decay = min(_AVERAGE_DECAY, (1 + n_done) / (10 + n_done))
+    return decay * averaged + (1 - decay) * current
+
+
+def _moved(inputs: Float32Array, rng: Generator) -> Float32Array:
+    """Return each pattern moved along ln q; what comes in from outside is unmeasured."""
+    result = np.zeros_like(inputs)
+    n_bins = inputs.shape[2]
+    shifts = rng.integers(-_LARGEST_SHIFT_BINS, _LARGEST_SHIFT_BINS + 1, inputs.shape[0])
+    for row, shift in enumerate(shifts.tolist()):
+        first, last = max(shift, 0), n_bins + min(shift, 0)
+        result[row, :, first:last] = inputs[row, :, first - shift : last - shift]
+    return result
