@@ -7,6 +7,9 @@ import typer
 
 from phasepilot.agent.cli.console import bars_of_counts, console, reporting_errors
 
+# Patterns that tell how far numbers of the network vary.
+_N_TO_SCALE = 1024
+
 
 def train_mixtures(
     card: Annotated[Path, typer.Argument(help="Card of the network (.json).", metavar="CARD")],
@@ -45,7 +48,8 @@ def _train(
     from phasepilot.models.diffraction.powder.recipe import named_recipe
     from phasepilot.models.diffraction.stick_store import open_stick_store
     from phasepilot.models.networks.mixture_net import MixtureNet, body_shape
-    from phasepilot.models.networks.model_card import read_card
+    from phasepilot.models.networks.model_card import check_sha256, read_card
+    from phasepilot.models.networks.network_session import NetworkSession
     from phasepilot.models.networks.onnx_file import read_state_dict
     from phasepilot.models.training.mixture_patterns import MixtureSource
     from phasepilot.models.training.mixture_release import write_mixture_release
@@ -54,23 +58,25 @@ def _train(
     card, store, rng = read_card(card_path), open_stick_store(sticks), np.random.default_rng(seed)
     named_recipe(recipe)  # one that does not exist is told before anything takes long
     trained, held_out = (
-        MixtureSource(
-            store, np.flatnonzero(store.is_held_out == is_out), recipe, card.preprocessing
-        )
-        for is_out in (False, True)
+        MixtureSource(store, np.flatnonzero(is_used), recipe, card.preprocessing)
+        for is_used in (~store.is_held_out, store.is_held_out)
     )
+    weights = card_path.with_name(card.file)
+    beside = NetworkSession(check_sha256(weights, card.sha256))
     torch.manual_seed(seed)
     network = MixtureNet(body_shape(card))
-    network.start_from(read_state_dict(card_path.with_name(card.file)))
+    usual = beside.run(trained.draw(_N_TO_SCALE // 2, rng).inputs)
+    network.start_from(read_state_dict(weights), torch.from_numpy(usual.said))
     training = MixtureTraining(n_patterns)
     with bars_of_counts() as bars:
         task = bars.add_task("training", total=training.n_steps)
         train_mixture_net(
             network,
+            beside,
             trained,
             training,
             rng,
-            progress=lambda step, n_steps, loss: bars.update(
+            progress=lambda step, _, loss: bars.update(
                 task, completed=step, description=f"loss {loss:.3f}"
             ),
         )

@@ -188,7 +188,7 @@ class CalibratedModel:
         embedding = outputs.embedding.astype(np.float64)
         mixture: list[float | None] = [None] * len(prepared)
         if self._mixture is not None:
-            mixture = list(self._mixture.logits(inputs).tolist())
+            mixture = list(self._mixture.logits(inputs, outputs).tolist())
         attribution = outputs.attribution
         if not len(attribution):
             attribution = np.zeros((len(prepared), 0), dtype=np.float32)

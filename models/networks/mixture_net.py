@@ -3,13 +3,70 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from phasepilot.models.errors import WeightsError
 from phasepilot.models.networks.model_card import ModelCard
-from phasepilot.models.networks.pilot_net import PilotNetShape, strided_body
+from phasepilot.models.networks.pilot_net import N_SPACE_GROUPS, PilotNetShape, strided_body
 
 _DENSE = (96,)
+_N_HIDDEN = 64
+
+
+class MixtureNet(nn.Module):
+    """Convolutions like those of a `PilotNet`, joined with what that network says.
+
+    Input (n_patterns, 2, n_bins) as for the `PilotNet`, and (n_patterns, n_said) of
+    `phasepilot.models.networks.network_session.NetworkOutputs.said`. Output (n_patterns, 1): the
+    logit of the probability that two phases share the sample evenly, among as many usual patterns.
+
+    Parameters
+    ----------
+    shape : PilotNetShape
+        Of the `PilotNet`.
+    """
+
+    said_mean: Tensor
+    said_scale: Tensor
+
+    def __init__(self, shape: PilotNetShape) -> None:
+        super().__init__()
+        self.shape = replace(shape, dense=_DENSE)
+        self.body, n_features = strided_body(self.shape)
+        n_said = shape.dense[-1] + N_SPACE_GROUPS
+        self.register_buffer("said_mean", torch.zeros(n_said))
+        self.register_buffer("said_scale", torch.ones(n_said))
+        self.direct = nn.Linear(n_features + n_said, 1)
+        self.hidden = nn.Linear(n_features + n_said, _N_HIDDEN)
+        self.mixture = nn.Linear(_N_HIDDEN, 1)
+
+    def forward(self, inputs: Tensor, said: Tensor) -> Tensor:
+        """Return the logits."""
+        joined = torch.cat([self.body(inputs), (said - self.said_mean) / self.said_scale], dim=1)
+        logits: Tensor = self.direct(joined) + self.mixture(self.hidden(joined).relu())
+        return logits
+
+    def start_from(self, state_dict: Mapping[str, Tensor], said: Tensor) -> None:
+        """Take over the convolutions of the trained `PilotNet`, and scale what it says.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            Of the `PilotNet`.
+        said : Tensor, shape (n_patterns, n_said)
+            Of some patterns.
+        """
+        n_layers = 2 * len(self.shape.channels)
+        own = self.state_dict()
+        taken = [name for name in own if _layer_of_body(name) < n_layers]
+        scale = {"said_mean": said.mean(dim=0), "said_scale": said.std(dim=0) + 0.01}
+        self.load_state_dict(own | {name: state_dict[name] for name in taken} | scale)
+
+
+def _layer_of_body(name: str) -> float:
+    place = name.split(".")
+    return int(place[1]) if place[0] == "body" else float("inf")
 
 
 def body_shape(card: ModelCard) -> PilotNetShape:
@@ -24,40 +81,8 @@ def body_shape(card: ModelCard) -> PilotNetShape:
     sizes = [card.training.get(name) for name in names]
     if not all(isinstance(size, list) for size in sizes):
         raise WeightsError(
-            f"a network that tells mixtures takes over the convolutions of a PilotNet, but the card"
+            "a network that tells mixtures takes over the convolutions of a PilotNet, but the card"
             f" of {card.name} does not say its {', '.join(names)}; give the card of a PilotNet."
         )
-    return PilotNetShape(card.n_bins, *(tuple(size) for size in sizes))
-
-
-class MixtureNet(nn.Module):
-    """The convolutions of `PilotNet`, one narrow dense layer, and one logit.
-
-    Input (n_patterns, 2, n_bins) as for `PilotNet`. Output (n_patterns, 1): the logit of the
-    probability that two phases share the sample evenly, among as many patterns of single phases.
-
-    Parameters
-    ----------
-    shape : PilotNetShape
-        Of the network beside which it works; its dense layers are not used.
-    """
-
-    def __init__(self, shape: PilotNetShape) -> None:
-        super().__init__()
-        self.shape = replace(shape, dense=_DENSE)
-        self.body, n_features = strided_body(self.shape)
-        self.mixture = nn.Linear(n_features, 1)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits."""
-        logits: Tensor = self.mixture(self.body(inputs))
-        return logits
-
-    def start_from(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Take over the convolutions of a trained `PilotNet` of the same shape."""
-        own = self.state_dict()
-        n_layers = 2 * len(self.shape.channels)
-        names = [
-            name for name in own if name.startswith("body.") and int(name.split(".")[1]) < n_layers
-        ]
-        self.load_state_dict(own | {name: state_dict[name] for name in names})
+    channels, kernels, strides, dense = (tuple(size) for size in sizes if isinstance(size, list))
+    return PilotNetShape(card.n_bins, channels, kernels, strides, dense)

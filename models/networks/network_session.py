@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime
+from scipy.special import log_softmax
 
 from phasepilot.models.arrays import Float32Array
 from phasepilot.models.errors import WeightsError
@@ -11,7 +12,9 @@ from phasepilot.models.errors import WeightsError
 # What the graph calls its inputs and outputs.
 INPUT, CLASS_WEIGHTS = "pattern", "class_weights"
 LOGITS, EMBEDDING, ATTRIBUTION = "space_group_logits", "embedding", "attribution"
-MIXTURE_LOGIT = "mixture_logit"
+SAID, MIXTURE_LOGIT = "said", "mixture_logit"
+# What is less probable than a millionth is all the same.
+_LEAST_LOG_PROBABILITY = -14.0
 
 # A row of zeros asks for the class of the largest logit: known only once the network has run.
 PREDICTED_CLASS = np.zeros((1, 230), dtype=np.float32)
@@ -34,6 +37,13 @@ class NetworkOutputs:
     space_group_logits: Float32Array
     embedding: Float32Array
     attribution: Float32Array
+
+    @property
+    def said(self) -> Float32Array:
+        """Embedding and log probabilities, shape (n_patterns, n_embedding + 230)."""
+        log_probabilities = log_softmax(self.space_group_logits, axis=1)
+        clipped = np.maximum(log_probabilities, np.float32(_LEAST_LOG_PROBABILITY))
+        return np.concatenate([self.embedding, clipped], axis=1)
 
 
 class NetworkSession:
@@ -80,9 +90,16 @@ class MixtureSession:
     def __init__(self, content: bytes, *, n_threads: int = 1) -> None:
         self._session = _opened(content, (MIXTURE_LOGIT,), n_threads)
 
-    def logits(self, inputs: Float32Array) -> Float32Array:
-        """Return how much each pattern looks like one of two phases, shape (n_patterns,)."""
-        (logits,) = self._session.run([MIXTURE_LOGIT], {INPUT: inputs})
+    def logits(self, inputs: Float32Array, outputs: NetworkOutputs) -> Float32Array:
+        """Return how much each pattern looks like one of two phases, shape (n_patterns,).
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (n_patterns, n_channels, n_bins)
+        outputs : NetworkOutputs
+            What the network beside it says of them.
+        """
+        (logits,) = self._session.run([MIXTURE_LOGIT], {INPUT: inputs, SAID: outputs.said})
         return np.asarray(logits[:, 0])
 
 

@@ -33,6 +33,7 @@ from phasepilot.models.networks.network_session import (
     INPUT,
     LOGITS,
     MIXTURE_LOGIT,
+    SAID,
 )
 from phasepilot.models.networks.pilot_net import PilotNet
 
@@ -53,7 +54,7 @@ def write_network(network: PilotNet, path: Path) -> None:
         If the body holds another layer than Conv1d without padding, ReLU, Flatten, Linear and
         Dropout.
     """
-    layers = _layers(network, "space_group", network.space_group)
+    layers = _layers(network)
     n_classes, n_embedding = network.space_group.weight.shape
     pattern = layers[0].input_shape
     graph, value = _forward_graph(layers, network.state_dict())
@@ -77,10 +78,15 @@ def write_mixture_net(network: MixtureNet, path: Path) -> None:
     WeightsError
         As `write_network`.
     """
-    layers = _layers(network, "mixture", network.mixture)
-    graph, value = _forward_graph(layers, network.state_dict())
-    graph.add("Identity", [value], MIXTURE_LOGIT)
-    inputs = {INPUT: ["n", *layers[0].input_shape]}
+    layers = _layers(network)
+    graph, features = _forward_graph(layers, network.state_dict())
+    graph.add("Sub", [SAID, "said_mean.float"], "said.centred")
+    graph.add("Div", ["said.centred", "said_scale.float"], "said.scaled")
+    joined = graph.add("Concat", [features, "said.scaled"], "joined", axis=1)
+    graph.add("Relu", [_add_linear(graph, "hidden", joined)], "hidden.lit")
+    logits = [_add_linear(graph, "direct", joined), _add_linear(graph, "mixture", "hidden.lit")]
+    graph.add("Add", logits, MIXTURE_LOGIT)
+    inputs = {INPUT: ["n", *layers[0].input_shape], SAID: ["n", network.said_mean.shape[0]]}
     path.write_bytes(_serialised(graph.proto("mixture_net", inputs, {MIXTURE_LOGIT: ["n", 1]})))
 
 
@@ -135,14 +141,19 @@ class _Layer:
         return f"{self.name}.output"
 
 
-def _layers(network: PilotNet | MixtureNet, head: str, head_layer: nn.Linear) -> list[_Layer]:
-    """Return the layers in order, without dropout, which does nothing when a network is run."""
+def _layers(network: PilotNet | MixtureNet) -> list[_Layer]:
+    """Return the layers that act on the pattern in order.
+
+    Without dropout, which does nothing when a network is run.
+    """
     layers: list[_Layer] = []
     first = network.state_dict()["body.0.weight"]
     value = first.new_zeros(1, first.shape[1], network.shape.n_bins)
     named = {f"body.{index}": module for index, module in enumerate(network.body)}
+    if isinstance(network, PilotNet):
+        named["space_group"] = network.space_group
     with torch.no_grad():
-        for name, module in (named | {head: head_layer}).items():
+        for name, module in named.items():
             if isinstance(module, nn.Dropout):
                 continue
             layers.append(_Layer(name, module, tuple(value.shape[1:])))
@@ -230,7 +241,7 @@ def _add_forward(graph: _Graph, layer: _Layer, value: str) -> str:
         case nn.Conv1d(stride=stride, padding=(0,), dilation=(1,), groups=1):
             return graph.add("Conv", [value, *weights], layer.output, strides=list(stride))
         case nn.Linear():
-            return graph.add("Gemm", [value, *weights], layer.output, transB=1)
+            return _add_linear(graph, layer.name, value)
         case nn.ReLU():
             return graph.add("Relu", [value], layer.output)
         case nn.Flatten():
@@ -240,6 +251,12 @@ def _add_forward(graph: _Graph, layer: _Layer, value: str) -> str:
         f" and Dropout, but {layer.name} is {layer.module}; leave it out, or add its forward and"
         " backward form to models/networks/onnx_file.py."
     )
+
+
+def _add_linear(graph: _Graph, name: str, value: str) -> str:
+    """Append a dense layer and return the name of its output."""
+    weights = [f"{name}.weight.float", f"{name}.bias.float"]
+    return graph.add("Gemm", [value, *weights], f"{name}.output", transB=1)
 
 
 def _add_backward(graph: _Graph, layer: _Layer, gradient: str) -> str:

@@ -14,11 +14,11 @@ from phasepilot.models.diffraction.powder.recipe import named_recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
 from phasepilot.models.estimation.calibrated_model import CalibratedModel, NetworkView
 from phasepilot.models.networks.mixture_net import MixtureNet
-from phasepilot.models.networks.model_card import ModelCard, read_card
-from phasepilot.models.networks.network_session import MixtureSession
+from phasepilot.models.networks.model_card import ModelCard, check_sha256, read_card
+from phasepilot.models.networks.network_session import MixtureSession, NetworkSession
 from phasepilot.models.networks.onnx_file import write_mixture_net
 from phasepilot.models.preprocessing.preparation import prepare_pattern
-from phasepilot.models.training.mixture_patterns import MixtureSource
+from phasepilot.models.training.mixture_patterns import MixturePatterns, MixtureSource
 from phasepilot.models.training.mixture_training import MixtureTraining
 from phasepilot.models.uncertainty.novelty import calibrate_novelty
 
@@ -50,7 +50,12 @@ def write_mixture_release(
     card = read_card(card_path)
     path = card_path.with_name(f"{card.name}.mixture.onnx")
     write_mixture_net(network, path)
-    area = _area_under_curve(MixtureSession(path.read_bytes()), held_out, n_patterns, rng)
+    patterns = held_out.draw(n_patterns // 2, rng)
+    area = _area_under_curve(
+        patterns,
+        NetworkSession(check_sha256(card_path.with_name(card.file), card.sha256)),
+        MixtureSession(path.read_bytes()),
+    )
     card = card.model_copy(
         update={
             "mixture_file": path.name,
@@ -68,11 +73,12 @@ def write_mixture_release(
 
 
 def _area_under_curve(
-    session: MixtureSession, source: MixtureSource, n_patterns: int, rng: Generator
+    patterns: MixturePatterns, beside: NetworkSession, session: MixtureSession
 ) -> float:
-    patterns = source.draw(n_patterns // 2, rng)
-    parts = range(0, patterns.inputs.shape[0], _BLOCK)
-    logits = [session.logits(patterns.inputs[start : start + _BLOCK]) for start in parts]
+    logits = []
+    for start in range(0, patterns.is_mixture.size, _BLOCK):
+        inputs = patterns.inputs[start : start + _BLOCK]
+        logits.append(session.logits(inputs, beside.run(inputs)))
     return float(roc_auc_score(patterns.is_mixture, np.concatenate(logits)))
 
 

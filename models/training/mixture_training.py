@@ -1,4 +1,4 @@
-"""Trains the network that tells mixtures, beside a trained network whose convolutions it takes over."""
+"""Trains the network that tells mixtures, beside a trained one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,20 +6,23 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 from torch import Tensor, nn
 
 from phasepilot.models.arrays import Float32Array, FloatArray
 from phasepilot.models.networks.mixture_net import MixtureNet
+from phasepilot.models.networks.network_session import NetworkSession
 from phasepilot.models.training.mixture_patterns import MixturePatterns, MixtureSource
 
 _LARGEST_GRADIENT = 1.0
 _WARM_UP_STEPS = 100
 _WEIGHT_DECAY = 0.02
-_AVERAGE_DECAY = 0.999
-# Each batch is used twice, the second time moved by up to so many bins and some batches later.
+_AVERAGE_DECAY = 0.998
+# To simulate a batch takes twice as long as to learn from it: each serves about four times.
+_STEPS_PER_BATCH = 4
+_N_KEPT = 100
 _LARGEST_SHIFT_BINS = 28
-_N_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +47,47 @@ class MixtureTraining:
 
     @property
     def n_steps(self) -> int:
-        """Optimiser steps: two for each batch."""
-        return 2 * -(-self.n_patterns // self.batch_size)
+        """Optimiser steps."""
+        return _STEPS_PER_BATCH * -(-self.n_patterns // self.batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """In half precision, to keep many."""
+
+    inputs: NDArray[np.float16]
+    said: NDArray[np.float16]
+    labels: Float32Array
+
+    def moved(self, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Return inputs, each moved along ln q, what the other network says, and labels."""
+        moved = _moved(self.inputs.astype(np.float32), rng)
+        said = self.said.astype(np.float32)
+        return torch.from_numpy(moved), torch.from_numpy(said), torch.from_numpy(self.labels)
 
 
 def train_mixture_net(
     network: MixtureNet,
+    beside: NetworkSession,
     source: MixtureSource,
     training: MixtureTraining,
     rng: Generator,
+    *,
     progress: Callable[[int, int, float], None] = lambda step, n_steps, loss: None,
-) -> MixtureNet:
-    """Train the network on simulated patterns and return its running average.
+) -> None:
+    """Train the network on simulated patterns; it ends as its running average.
 
     Its labels are not whether two phases were put in, but how probable that is given the share of
     the weaker phase's lines in all intensity: half of a phase that scatters hardly at all cannot be
     seen, and a quarter of one that scatters well looks like half. The best answer to both labels
-    is the same; these carry less noise.
+    is nearly the same; these carry less noise.
 
     Parameters
     ----------
     network : MixtureNet
         Changed in place.
+    beside : NetworkSession
+        The network that it works beside.
     source : MixtureSource
         Of structures of families that are trained on.
     progress : callable
@@ -76,22 +98,18 @@ def train_mixture_net(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=training.learning_rate, weight_decay=_WEIGHT_DECAY
     )
-    kept: list[tuple[Float32Array, FloatArray]] = []
+    kept: list[_Batch] = []
     for step in range(training.n_steps):
-        if step % 2 == 0 or len(kept) < _N_KEPT:
+        if step % _STEPS_PER_BATCH == 0:
             drawn = source.draw(training.batch_size // 2, rng)
-            inputs, labels = drawn.inputs, label_of_share(drawn.weaker_share)
-            kept.append((inputs, labels))
-        else:
-            inputs, labels = kept.pop(int(rng.integers(len(kept) - 1)))
-            inputs = _moved(inputs, rng)
+            kept = [*kept[-_N_KEPT + 1 :], _batch(drawn, label_of_share, beside)]
         for group in optimiser.param_groups:
             group["lr"] = training.learning_rate * _rate(step, training.n_steps)
-        loss = _step(network, optimiser, torch.from_numpy(inputs), torch.from_numpy(labels))
+        loss = _step(network, optimiser, *kept[int(rng.integers(len(kept)))].moved(rng))
         averaged.update_parameters(network)
         progress(step + 1, training.n_steps, loss)
     network.load_state_dict(averaged.module.state_dict())
-    return network.eval()
+    network.eval()
 
 
 def _label_of_share(patterns: MixturePatterns) -> Callable[[FloatArray], Float32Array]:
@@ -101,6 +119,16 @@ def _label_of_share(patterns: MixturePatterns) -> Callable[[FloatArray], Float32
     return lambda share: np.asarray(fit.predict(share), dtype=np.float32)
 
 
+def _batch(
+    drawn: MixturePatterns,
+    label_of_share: Callable[[FloatArray], Float32Array],
+    beside: NetworkSession,
+) -> _Batch:
+    said = beside.run(drawn.inputs).said
+    labels = label_of_share(drawn.weaker_share)
+    return _Batch(drawn.inputs.astype(np.float16), said.astype(np.float16), labels)
+
+
 def _rate(step: int, n_steps: int) -> float:
     """Return the learning rate against that of the training."""
     warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
@@ -108,10 +136,14 @@ def _rate(step: int, n_steps: int) -> float:
 
 
 def _step(
-    network: MixtureNet, optimiser: torch.optim.Optimizer, inputs: Tensor, labels: Tensor
+    network: MixtureNet,
+    optimiser: torch.optim.Optimizer,
+    inputs: Tensor,
+    said: Tensor,
+    labels: Tensor,
 ) -> float:
     network.train()
-    loss = nn.functional.binary_cross_entropy_with_logits(network(inputs)[:, 0], labels)
+    loss = nn.functional.binary_cross_entropy_with_logits(network(inputs, said)[:, 0], labels)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
@@ -130,8 +162,8 @@ def _moved(inputs: Float32Array, rng: Generator) -> Float32Array:
     """Return each pattern moved along ln q; what comes in from outside is unmeasured."""
     result = np.zeros_like(inputs)
     n_bins = inputs.shape[2]
-    shifts = rng.integers(-_LARGEST_SHIFT_BINS, _LARGEST_SHIFT_BINS + 1, inputs.shape[0])
-    for row, shift in enumerate(shifts.tolist()):
+    largest = min(_LARGEST_SHIFT_BINS, n_bins - 1)
+    for row, shift in enumerate(rng.integers(-largest, largest + 1, inputs.shape[0]).tolist()):
         first, last = max(shift, 0), n_bins + min(shift, 0)
         result[row, :, first:last] = inputs[row, :, first - shift : last - shift]
     return result

@@ -105,7 +105,7 @@ class NoveltyDetector:
         logits : ndarray, shape (n_classes,)
         embedding : ndarray, shape (n_features,)
         mixture_logit : float or None
-            Of a `MixtureNet`; None without one.
+            Of a `MixtureNet`; None without one. Ignored if it was not at calibration.
         unexplained : float or None
             Share of the intensity above background that no known phase explains; None without a
             library.
@@ -118,13 +118,15 @@ class NoveltyDetector:
         Raises
         ------
         ModelsError
-            If a sign is given that was not at calibration.
+            If a residual is given, but none were at calibration.
         """
+        if not self.mixture_logits.size:
+            mixture_logit = None
         signs, ranks = _signs(mixture_logit, unexplained, dissimilarity)
         if not all(getattr(self, name).size for name in signs):
             raise ModelsError(
-                "a sign can only be judged against those of calibration patterns, but this detector"
-                f" has none of {' and '.join(signs)}; calibrate it with them, or leave them out."
+                "a residual can only be judged against those of calibration patterns, but this"
+                " detector has none; calibrate it with a library, or leave the residual out."
             )
         score = self._network_score(logits[None], embedding[None])
         novelty = float(_rank(self._joint(score, signs), getattr(self, ranks))[0])
