@@ -13,13 +13,13 @@ from phasepilot.agent.cli.replay import replay
 from phasepilot.agent.cli.simulate import simulate
 from phasepilot.agent.cli.structures import structures
 from phasepilot.agent.cli.train import train
-from phasepilot.agent.cli.train_mixtures import train_mixtures
+from phasepilot.agent.cli.train_novelty import train_novelty
 from phasepilot.agent.cli.upload import upload
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for command in (
     *(demo, classify, identify, explain, simulate, recipes),
-    *(replay, upload, train, train_mixtures, benchmark),
+    *(replay, upload, train, train_novelty, benchmark),
 ):
     app.command()(command)
 

@@ -32,8 +32,8 @@ from phasepilot.models.networks.estimate import PhaseEstimate, Verdict
 from phasepilot.models.networks.model_card import ModelCard, check_sha256, read_card
 from phasepilot.models.networks.network_session import (
     PREDICTED_CLASS,
-    MixtureSession,
     NetworkSession,
+    NoveltySession,
 )
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.preparation import (
@@ -65,7 +65,7 @@ class NetworkView:
     ----------
     logits : ndarray, shape (230,)
     embedding : ndarray, shape (n_features,)
-    mixture_logit : float or None
+    novelty_logit : float or None
         None without a network that tells mixtures.
     attribution : ndarray, shape (2, n_bins)
         Empty where it was not asked for.
@@ -73,7 +73,7 @@ class NetworkView:
 
     logits: FloatArray
     embedding: FloatArray
-    mixture_logit: float | None
+    novelty_logit: float | None
     attribution: Float32Array
 
 
@@ -119,7 +119,7 @@ class CalibratedModel:
         self.card: ModelCard = read_card(card_path)
         content = check_sha256(card_path.with_name(self.card.file), self.card.sha256)
         self.session = NetworkSession(content, n_threads=n_threads)
-        self._mixture = _mixture_session(card_path, self.card, n_threads)
+        self._novelty_net = _novelty_session(card_path, self.card, n_threads)
         self.calibration = _read_arrays(
             card_path.with_name(self.card.calibration_file),
             self.card.calibration_sha256,
@@ -186,13 +186,13 @@ class CalibratedModel:
         outputs = self.session.run(inputs, class_weights)
         logits = checked_logits(inputs, outputs.space_group_logits, self.card.grid)
         embedding = outputs.embedding.astype(np.float64)
-        mixture: list[float | None] = [None] * len(prepared)
-        if self._mixture is not None:
-            mixture = list(self._mixture.logits(inputs, outputs).tolist())
+        novelty: list[float | None] = [None] * len(prepared)
+        if self._novelty_net is not None:
+            novelty = list(self._novelty_net.logits(inputs, outputs).tolist())
         attribution = outputs.attribution
         if not len(attribution):
             attribution = np.zeros((len(prepared), 0), dtype=np.float32)
-        rows = zip(logits, embedding, mixture, attribution, strict=True)
+        rows = zip(logits, embedding, novelty, attribution, strict=True)
         return [NetworkView(*row) for row in rows]
 
     def _estimates(self, prepared: Sequence[PreparedPattern]) -> list[PhaseEstimate]:
@@ -309,14 +309,14 @@ class CalibratedModel:
                 return Novelty(1.0, Verdict(False, f"The frame is {frame.kind}: {frame.reason}"))
         if searched is None or match is None:
             return self.calibration.novelty.judge(
-                view.logits, view.embedding, mixture_logit=view.mixture_logit
+                view.logits, view.embedding, novelty_logit=view.novelty_logit
             )
         # Mixtures of a small library are named; of a table an answer names one structure.
         dissimilarity = searched.candidates.dissimilarity if self._library is None else None
         return searched.calibration.novelty.judge(
             view.logits,
             view.embedding,
-            mixture_logit=view.mixture_logit,
+            novelty_logit=view.novelty_logit,
             unexplained=match.unexplained,
             dissimilarity=dissimilarity,
         )
@@ -361,11 +361,11 @@ def _read_arrays(path: Path, sha256: str, read: Callable[[Arrays], _Read]) -> _R
         ) from error
 
 
-def _mixture_session(card_path: Path, card: ModelCard, n_threads: int) -> MixtureSession | None:
-    if card.mixture_file is None or card.mixture_sha256 is None:
+def _novelty_session(card_path: Path, card: ModelCard, n_threads: int) -> NoveltySession | None:
+    if card.novelty_file is None or card.novelty_sha256 is None:
         return None
-    content = check_sha256(card_path.with_name(card.mixture_file), card.mixture_sha256)
-    return MixtureSession(content, n_threads=n_threads)
+    content = check_sha256(card_path.with_name(card.novelty_file), card.novelty_sha256)
+    return NoveltySession(content, n_threads=n_threads)
 
 
 def _search_calibrations(card_path: Path, card: ModelCard) -> dict[Part, SearchCalibration]:

@@ -12,7 +12,7 @@ from phasepilot.models.errors import WeightsError
 # What the graph calls its inputs and outputs.
 INPUT, CLASS_WEIGHTS = "pattern", "class_weights"
 LOGITS, EMBEDDING, ATTRIBUTION = "space_group_logits", "embedding", "attribution"
-SAID, MIXTURE_LOGIT = "said", "mixture_logit"
+SAID, NOVELTY_LOGIT = "said", "novelty_logit"
 # What is less probable than a millionth is all the same.
 _LEAST_LOG_PROBABILITY = -14.0
 
@@ -84,11 +84,11 @@ class NetworkSession:
         return NetworkOutputs(*self._session.run([LOGITS, EMBEDDING, ATTRIBUTION], feed))
 
 
-class MixtureSession:
-    """A network of `write_mixture_net`, ready to run; parameters and errors of `NetworkSession`."""
+class NoveltySession:
+    """A network of `write_novelty_net`, ready to run; parameters and errors of `NetworkSession`."""
 
     def __init__(self, content: bytes, *, n_threads: int = 1) -> None:
-        self._session = _opened(content, (MIXTURE_LOGIT,), n_threads)
+        self._session = _opened(content, (NOVELTY_LOGIT,), n_threads)
 
     def logits(self, inputs: Float32Array, outputs: NetworkOutputs) -> Float32Array:
         """Return how much each pattern looks like one of two phases, shape (n_patterns,).
@@ -99,7 +99,7 @@ class MixtureSession:
         outputs : NetworkOutputs
             What the network beside it says of them.
         """
-        (logits,) = self._session.run([MIXTURE_LOGIT], {INPUT: inputs, SAID: outputs.said})
+        (logits,) = self._session.run([NOVELTY_LOGIT], {INPUT: inputs, SAID: outputs.said})
         return np.asarray(logits[:, 0])
 
 

@@ -25,16 +25,16 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from phasepilot.models.errors import WeightsError
-from phasepilot.models.networks.mixture_net import MixtureNet
 from phasepilot.models.networks.network_session import (
     ATTRIBUTION,
     CLASS_WEIGHTS,
     EMBEDDING,
     INPUT,
     LOGITS,
-    MIXTURE_LOGIT,
+    NOVELTY_LOGIT,
     SAID,
 )
+from phasepilot.models.networks.novelty_net import NoveltyNet
 from phasepilot.models.networks.pilot_net import PilotNet
 
 _OPSET = 17
@@ -70,7 +70,7 @@ def write_network(network: PilotNet, path: Path) -> None:
     path.write_bytes(_serialised(graph.proto("pilot_net", inputs, outputs)))
 
 
-def write_mixture_net(network: MixtureNet, path: Path) -> None:
+def write_novelty_net(network: NoveltyNet, path: Path) -> None:
     """Write the network to an ONNX file, stored alike; it gives its logit and nothing else.
 
     Raises
@@ -85,9 +85,12 @@ def write_mixture_net(network: MixtureNet, path: Path) -> None:
     joined = graph.add("Concat", [features, "said.scaled"], "joined", axis=1)
     graph.add("Relu", [_add_linear(graph, "hidden", joined)], "hidden.lit")
     logits = [_add_linear(graph, "direct", joined), _add_linear(graph, "mixture", "hidden.lit")]
-    graph.add("Add", logits, MIXTURE_LOGIT)
+    mixture = graph.add("Add", logits, "mixture.logit")
+    misplaced = _add_linear(graph, "misplaced", "said.scaled")
+    graph.add("Concat", [mixture, misplaced], "either", axis=1)
+    graph.add("ReduceLogSumExp", ["either"], NOVELTY_LOGIT, axes=[1], keepdims=1)
     inputs = {INPUT: ["n", *layers[0].input_shape], SAID: ["n", network.said_mean.shape[0]]}
-    path.write_bytes(_serialised(graph.proto("mixture_net", inputs, {MIXTURE_LOGIT: ["n", 1]})))
+    path.write_bytes(_serialised(graph.proto("novelty_net", inputs, {NOVELTY_LOGIT: ["n", 1]})))
 
 
 def _serialised(graph: onnx.GraphProto) -> bytes:
@@ -141,7 +144,7 @@ class _Layer:
         return f"{self.name}.output"
 
 
-def _layers(network: PilotNet | MixtureNet) -> list[_Layer]:
+def _layers(network: PilotNet | NoveltyNet) -> list[_Layer]:
     """Return the layers that act on the pattern in order.
 
     Without dropout, which does nothing when a network is run.

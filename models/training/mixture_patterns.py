@@ -62,22 +62,21 @@ class MixtureSource:
         """
         first = rng.choice(self.structures, n_structures)
         second = np.roll(first, int(rng.integers(1, max(2, n_structures))))
-        impurity = rng.permutation(first)
-        simulator = PatternSimulator(self.store, NumpyBackend(rng))
-        single = self._simulated(simulator, first, impurity, None, rng)
-        mixed = self._simulated(simulator, first, second, 0.5, rng)
+        single = self._simulated(first, rng.permutation(first), None, rng)
+        mixed = self._simulated(first, second, 0.5, rng)
         inputs, shares = (np.concatenate(parts) for parts in zip(*single, *mixed, strict=True))
         return MixturePatterns(inputs, np.arange(inputs.shape[0]) >= n_structures, shares)
 
+    def draw_usual(self, n_patterns: int, rng: Generator) -> Float32Array:
+        """Return inputs of usual patterns alone."""
+        first, second = (rng.choice(self.structures, n_patterns) for _ in range(2))
+        return np.concatenate([inputs for inputs, _ in self._simulated(first, second, None, rng)])
+
     def _simulated(
-        self,
-        simulator: PatternSimulator,
-        first: IntArray,
-        second: IntArray,
-        fraction: float | None,
-        rng: Generator,
+        self, first: IntArray, second: IntArray, fraction: float | None, rng: Generator
     ) -> Iterator[tuple[Float32Array, FloatArray]]:
         """Yield inputs and shares block by block; without a fraction the recipe says it."""
+        simulator = PatternSimulator(self.store, NumpyBackend(rng))
         grid, recipe = self.preprocessing.grid.grid(), named_recipe(self.recipe_name)
         for start in range(0, first.size, _BLOCK):
             one, other = first[start : start + _BLOCK], second[start : start + _BLOCK]

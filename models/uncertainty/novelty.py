@@ -32,11 +32,11 @@ _RANKS = np.linspace(0, 1, 1001)
 _N_ROUNDS = 12
 # How much the normal score of a sign counts against the network's. Physics verifies what a network
 # proposes: twice, our choice. That of mixtures was chosen on simulated patterns.
-_WEIGHTS = {"mixture_logits": 2.0, "residuals": 2.0, "dissimilarities": 2.0}
+_WEIGHTS = {"novelty_logits": 4.0, "residuals": 2.0, "dissimilarities": 2.0}
 _OF_NETWORK = ("prototypes", "distances", "entropies", "network_scores")
 # Signs that not every detector knows, and the scores of all signs together with them.
 _OPTIONAL = (
-    *("mixture_logits", "mixed_scores"),
+    *("novelty_logits", "logit_scores"),
     *("residuals", "joint_scores", "dissimilarities", "dissimilar_scores"),
 )
 
@@ -67,8 +67,8 @@ class NoveltyDetector:
     distances, entropies, network_scores : ndarray, shape (1001,)
         Quantiles over calibration patterns: the distance from the nearest prototype (1 - cosine),
         the entropy of the probabilities in bits, and the mean of the normal scores of both.
-    mixture_logits, mixed_scores : ndarray, shape (1001,) or (0,)
-        The same of the logit of a `MixtureNet`, and of the weighted sum with it; empty if there was
+    novelty_logits, logit_scores : ndarray, shape (1001,) or (0,)
+        The same of the logit of a `NoveltyNet`, and of the weighted sum with it; empty if there was
         none.
     residuals, joint_scores : ndarray, shape (1001,) or (0,)
         The same of the unexplained share, and of the weighted sum with it; empty if no library was
@@ -81,8 +81,8 @@ class NoveltyDetector:
     distances: FloatArray
     entropies: FloatArray
     network_scores: FloatArray
-    mixture_logits: FloatArray = field(default_factory=lambda: np.zeros(0))
-    mixed_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
+    novelty_logits: FloatArray = field(default_factory=lambda: np.zeros(0))
+    logit_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
     residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
     joint_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
     dissimilarities: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -93,7 +93,7 @@ class NoveltyDetector:
         logits: FloatArray,
         embedding: FloatArray,
         *,
-        mixture_logit: float | None = None,
+        novelty_logit: float | None = None,
         unexplained: float | None = None,
         dissimilarity: float | None = None,
         false_alarm_rate: float = FALSE_ALARM_RATE,
@@ -104,8 +104,8 @@ class NoveltyDetector:
         ----------
         logits : ndarray, shape (n_classes,)
         embedding : ndarray, shape (n_features,)
-        mixture_logit : float or None
-            Of a `MixtureNet`; None without one. Ignored if it was not at calibration.
+        novelty_logit : float or None
+            Of a `NoveltyNet`; None without one. Ignored if it was not at calibration.
         unexplained : float or None
             Share of the intensity above background that no known phase explains; None without a
             library.
@@ -120,9 +120,9 @@ class NoveltyDetector:
         ModelsError
             If a residual is given, but none were at calibration.
         """
-        if not self.mixture_logits.size:
-            mixture_logit = None
-        signs, ranks = _signs(mixture_logit, unexplained, dissimilarity)
+        if not self.novelty_logits.size:
+            novelty_logit = None
+        signs, ranks = _signs(novelty_logit, unexplained, dissimilarity)
         if not all(getattr(self, name).size for name in signs):
             raise ModelsError(
                 "a residual can only be judged against those of calibration patterns, but this"
@@ -203,7 +203,7 @@ def calibrate_novelty(
     logits: FloatArray,
     embedding: FloatArray,
     *,
-    mixture_logit: FloatArray | None = None,
+    novelty_logit: FloatArray | None = None,
     unexplained: FloatArray | None = None,
     dissimilarity: FloatArray | None = None,
 ) -> NoveltyDetector:
@@ -215,8 +215,8 @@ def calibrate_novelty(
         See `prototypes_of`.
     logits, embedding : ndarray, shape (n_patterns, ...)
         Of patterns of known kind that were not trained on.
-    mixture_logit : ndarray, shape (n_patterns,), optional
-        Of a `MixtureNet`.
+    novelty_logit : ndarray, shape (n_patterns,), optional
+        Of a `NoveltyNet`.
     unexplained : ndarray, shape (n_patterns,), optional
         What a library that holds their phases leaves unexplained.
     dissimilarity : ndarray, shape (n_patterns,), optional
@@ -228,7 +228,7 @@ def calibrate_novelty(
         If the rows are not of the same patterns.
     """
     signs = {
-        "mixture_logits": mixture_logit,
+        "novelty_logits": novelty_logit,
         "residuals": unexplained,
         "dissimilarities": dissimilarity,
     }
@@ -248,7 +248,7 @@ def calibrate_novelty(
     detector = replace(detector, **known)
     # What is judged by: the network, alone or with a library, of few structures or of a table.
     for of_library in ((None, None), (unexplained, None), (None, dissimilarity)):
-        used, ranks = _signs(mixture_logit, *of_library)
+        used, ranks = _signs(novelty_logit, *of_library)
         if used:
             scores = np.quantile(detector._joint(score, used), _RANKS)
             detector = replace(detector, **{ranks: scores})
@@ -259,17 +259,17 @@ _Sign = TypeVar("_Sign", FloatArray, float)
 
 
 def _signs(
-    mixture_logit: _Sign | None, unexplained: _Sign | None, dissimilarity: _Sign | None
+    novelty_logit: _Sign | None, unexplained: _Sign | None, dissimilarity: _Sign | None
 ) -> tuple[dict[str, _Sign], str]:
     """Return the signs that count beside the network's, and the name of the scores of them all."""
     if unexplained is not None and dissimilarity is None:
         # Mixtures of a library's phases are known.
         return {"residuals": unexplained}, "joint_scores"
-    signs = {"mixture_logits": mixture_logit, "dissimilarities": dissimilarity}
+    signs = {"novelty_logits": novelty_logit, "dissimilarities": dissimilarity}
     given = {name: value for name, value in signs.items() if value is not None}
     if dissimilarity is not None:
         return given, "dissimilar_scores"
-    return given, "mixed_scores" if given else "network_scores"
+    return given, "logit_scores" if given else "network_scores"
 
 
 def _rank(values: FloatArray, quantiles: FloatArray) -> FloatArray:

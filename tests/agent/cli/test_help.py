@@ -19,7 +19,7 @@ OF_GROUPS = [
 def test_there_is_a_command_for_each_job() -> None:
     assert [
         *("benchmark", "classify", "demo", "explain", "identify"),
-        *("recipes", "replay", "simulate", "train", "train-mixtures", "upload"),
+        *("recipes", "replay", "simulate", "train", "train-novelty", "upload"),
     ] == COMMANDS
     assert GROUPS == ["library", "structures"]
     assert {name for group, name in OF_GROUPS if group == "library"} == {"build", "calibrate"}

@@ -1,4 +1,4 @@
-"""Puts a network that tells mixtures beside a trained network, and ranks novelty anew with it."""
+"""Puts a `NoveltyNet` beside the trained network that it was made for; novelty is ranked anew."""
 
 import hashlib
 from dataclasses import replace
@@ -8,18 +8,19 @@ import numpy as np
 from numpy.random import Generator
 from sklearn.metrics import roc_auc_score
 
-from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.arrays import Float32Array, FloatArray, IntArray
 from phasepilot.models.diffraction.powder.backend import NumpyBackend
 from phasepilot.models.diffraction.powder.recipe import named_recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
 from phasepilot.models.estimation.calibrated_model import CalibratedModel, NetworkView
-from phasepilot.models.networks.mixture_net import MixtureNet
 from phasepilot.models.networks.model_card import ModelCard, check_sha256, read_card
-from phasepilot.models.networks.network_session import MixtureSession, NetworkSession
-from phasepilot.models.networks.onnx_file import write_mixture_net
+from phasepilot.models.networks.network_session import NetworkSession, NoveltySession
+from phasepilot.models.networks.novelty_net import NoveltyNet
+from phasepilot.models.networks.onnx_file import write_novelty_net
 from phasepilot.models.preprocessing.preparation import prepare_pattern
-from phasepilot.models.training.mixture_patterns import MixturePatterns, MixtureSource
-from phasepilot.models.training.mixture_training import MixtureTraining
+from phasepilot.models.training.misplaced_lines import placed_patterns
+from phasepilot.models.training.mixture_patterns import MixtureSource
+from phasepilot.models.training.novelty_training import NoveltyTraining
 from phasepilot.models.uncertainty.novelty import calibrate_novelty
 
 # Of patterns as people measure them, as for the other calibrations.
@@ -27,16 +28,16 @@ _CALIBRATION_RECIPE = "careful-laboratory"
 _BLOCK = 64
 
 
-def write_mixture_release(
-    network: MixtureNet,
+def write_novelty_release(
+    network: NoveltyNet,
     card_path: Path,
     held_out: MixtureSource,
-    training: MixtureTraining,
+    training: NoveltyTraining,
     *,
     n_patterns: int,
     rng: Generator,
 ) -> ModelCard:
-    """Write NAME.mixture.onnx beside the card, rank novelty with it, and return the new card.
+    """Write NAME.novelty.onnx beside the card, rank novelty with it, and return the new card.
 
     Calibrations of a search are left as they are, and lack the new sign until they are fitted anew.
 
@@ -45,23 +46,24 @@ def write_mixture_release(
     held_out : MixtureSource
         Of structures of families that no network is trained on: they measure and calibrate.
     n_patterns : int
-        For each of the two.
+        For each of these.
     """
     card = read_card(card_path)
-    path = card_path.with_name(f"{card.name}.mixture.onnx")
-    write_mixture_net(network, path)
-    patterns = held_out.draw(n_patterns // 2, rng)
-    area = _area_under_curve(
-        patterns,
+    path = card_path.with_name(f"{card.name}.novelty.onnx")
+    write_novelty_net(network, path)
+    measured = _measured(
+        held_out,
         NetworkSession(check_sha256(card_path.with_name(card.file), card.sha256)),
-        MixtureSession(path.read_bytes()),
+        NoveltySession(path.read_bytes()),
+        n_patterns=n_patterns,
+        rng=rng,
     )
     card = card.model_copy(
         update={
-            "mixture_file": path.name,
-            "mixture_sha256": _sha256(path),
+            "novelty_file": path.name,
+            "novelty_sha256": _sha256(path),
             "training": card.training | _record(training, held_out),
-            "measured": card.measured | {"held_out_laboratory_mixture_auroc": round(area, 4)},
+            "measured": card.measured | measured,
         }
     )
     card_path.write_text(card.model_dump_json(indent=1) + "\n")
@@ -72,14 +74,32 @@ def write_mixture_release(
     return card
 
 
-def _area_under_curve(
-    patterns: MixturePatterns, beside: NetworkSession, session: MixtureSession
-) -> float:
-    logits = []
-    for start in range(0, patterns.is_mixture.size, _BLOCK):
-        inputs = patterns.inputs[start : start + _BLOCK]
-        logits.append(session.logits(inputs, beside.run(inputs)))
-    return float(roc_auc_score(patterns.is_mixture, np.concatenate(logits)))
+def _measured(
+    source: MixtureSource,
+    beside: NetworkSession,
+    session: NoveltySession,
+    *,
+    n_patterns: int,
+    rng: Generator,
+) -> dict[str, float]:
+    """Return areas under the curve, of mixtures and of misplaced patterns against usual ones."""
+    mixtures = source.draw(n_patterns // 2, rng)
+    placed = placed_patterns(source, n_patterns, rng)
+    samples = {
+        "mixture": (mixtures.inputs, mixtures.is_mixture),
+        "misplaced": (placed.inputs, placed.is_misplaced),
+    }
+    return {
+        f"held_out_{source.recipe_name}_{name}_auroc": round(
+            float(roc_auc_score(is_unusual, _logits(beside, session, inputs))), 4
+        )
+        for name, (inputs, is_unusual) in samples.items()
+    }
+
+
+def _logits(beside: NetworkSession, session: NoveltySession, inputs: Float32Array) -> Float32Array:
+    parts = (inputs[start : start + _BLOCK] for start in range(0, inputs.shape[0], _BLOCK))
+    return np.concatenate([session.logits(part, beside.run(part)) for part in parts])
 
 
 def _calibrate(
@@ -87,13 +107,13 @@ def _calibrate(
 ) -> None:
     """Write the model's calibration again, novelty ranked among careful measurements."""
     views = _views(model, source, rng.choice(source.structures, n_patterns), rng)
-    logits, embedding, mixture = (
+    logits, embedding, novelty = (
         np.array([getattr(view, name) for view in views])
-        for name in ("logits", "embedding", "mixture_logit")
+        for name in ("logits", "embedding", "novelty_logit")
     )
     prototypes: FloatArray = model.calibration.novelty.prototypes
-    novelty = calibrate_novelty(prototypes, logits, embedding, mixture_logit=mixture)
-    np.savez(arrays, **replace(model.calibration, novelty=novelty).to_arrays())
+    detector = calibrate_novelty(prototypes, logits, embedding, novelty_logit=novelty)
+    np.savez(arrays, **replace(model.calibration, novelty=detector).to_arrays())
 
 
 def _views(
@@ -112,12 +132,12 @@ def _views(
     return views
 
 
-def _record(training: MixtureTraining, source: MixtureSource) -> dict[str, float | int | str]:
+def _record(training: NoveltyTraining, source: MixtureSource) -> dict[str, float | int | str]:
     return {
-        "mixture_recipe": source.recipe_name,
-        "mixture_n_patterns": training.n_patterns,
-        "mixture_batch_size": training.batch_size,
-        "mixture_learning_rate": training.learning_rate,
+        "novelty_recipe": source.recipe_name,
+        "novelty_n_patterns": training.n_patterns,
+        "novelty_batch_size": training.batch_size,
+        "novelty_learning_rate": training.learning_rate,
     }
 
 

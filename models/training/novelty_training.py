@@ -1,4 +1,4 @@
-"""Trains the network that tells mixtures, beside a trained one."""
+"""Trains the network that tells mixtures and misplaced lines, beside a trained one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from sklearn.isotonic import IsotonicRegression
 from torch import Tensor, nn
 
 from phasepilot.models.arrays import Float32Array, FloatArray
-from phasepilot.models.networks.mixture_net import MixtureNet
 from phasepilot.models.networks.network_session import NetworkSession
+from phasepilot.models.networks.novelty_net import NoveltyNet
+from phasepilot.models.training.misplaced_lines import fit_misplaced, said_of
 from phasepilot.models.training.mixture_patterns import MixturePatterns, MixtureSource
 
 _LARGEST_GRADIENT = 1.0
@@ -26,7 +27,7 @@ _LARGEST_SHIFT_BINS = 28
 
 
 @dataclass(frozen=True, slots=True)
-class MixtureTraining:
+class NoveltyTraining:
     """A training run.
 
     Attributes
@@ -38,12 +39,15 @@ class MixtureTraining:
         At first; it falls like a cosine.
     n_for_labels : int
         Patterns that tell how probable a mixture is by the share of the weaker phase.
+    n_for_places : int
+        Patterns that what tells misplaced lines is fitted on.
     """
 
     n_patterns: int
     batch_size: int = 256
     learning_rate: float = 1e-3
     n_for_labels: int = 4096
+    n_for_places: int = 12_000
 
     @property
     def n_steps(self) -> int:
@@ -66,11 +70,11 @@ class _Batch:
         return torch.from_numpy(moved), torch.from_numpy(said), torch.from_numpy(self.labels)
 
 
-def train_mixture_net(
-    network: MixtureNet,
+def train_novelty_net(
+    network: NoveltyNet,
     beside: NetworkSession,
     source: MixtureSource,
-    training: MixtureTraining,
+    training: NoveltyTraining,
     rng: Generator,
     *,
     progress: Callable[[int, int, float], None] = lambda step, n_steps, loss: None,
@@ -84,7 +88,7 @@ def train_mixture_net(
 
     Parameters
     ----------
-    network : MixtureNet
+    network : NoveltyNet
         Changed in place.
     beside : NetworkSession
         The network that it works beside.
@@ -109,6 +113,7 @@ def train_mixture_net(
         averaged.update_parameters(network)
         progress(step + 1, training.n_steps, loss)
     network.load_state_dict(averaged.module.state_dict())
+    fit_misplaced(network, beside, source, training.n_for_places, rng)
     network.eval()
 
 
@@ -124,7 +129,7 @@ def _batch(
     label_of_share: Callable[[FloatArray], Float32Array],
     beside: NetworkSession,
 ) -> _Batch:
-    said = beside.run(drawn.inputs).said
+    said = said_of(beside, drawn.inputs)
     labels = label_of_share(drawn.weaker_share)
     return _Batch(drawn.inputs.astype(np.float16), said.astype(np.float16), labels)
 
@@ -136,14 +141,15 @@ def _rate(step: int, n_steps: int) -> float:
 
 
 def _step(
-    network: MixtureNet,
+    network: NoveltyNet,
     optimiser: torch.optim.Optimizer,
     inputs: Tensor,
     said: Tensor,
     labels: Tensor,
 ) -> float:
     network.train()
-    loss = nn.functional.binary_cross_entropy_with_logits(network(inputs, said)[:, 0], labels)
+    logits = network.mixture_logit(inputs, said)[:, 0]
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, labels)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)

@@ -1,4 +1,4 @@
-"""The network that tells a pattern of two phases from one of a single phase."""
+"""The network that tells patterns that are not of one phase, measured at the wavelength stated."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,12 +14,13 @@ _DENSE = (96,)
 _N_HIDDEN = 64
 
 
-class MixtureNet(nn.Module):
+class NoveltyNet(nn.Module):
     """Convolutions like those of a `PilotNet`, joined with what that network says.
 
     Input (n_patterns, 2, n_bins) as for the `PilotNet`, and (n_patterns, n_said) of
     `phasepilot.models.networks.network_session.NetworkOutputs.said`. Output (n_patterns, 1): the
-    logit of the probability that two phases share the sample evenly, among as many usual patterns.
+    logarithm of odds that two phases share the sample evenly, or that all lines are misplaced, as
+    those of a wrong wavelength are, against a usual pattern.
 
     Parameters
     ----------
@@ -37,15 +38,29 @@ class MixtureNet(nn.Module):
         n_said = shape.dense[-1] + N_SPACE_GROUPS
         self.register_buffer("said_mean", torch.zeros(n_said))
         self.register_buffer("said_scale", torch.ones(n_said))
+        self.misplaced = nn.Linear(n_said, 1)
         self.direct = nn.Linear(n_features + n_said, 1)
         self.hidden = nn.Linear(n_features + n_said, _N_HIDDEN)
         self.mixture = nn.Linear(_N_HIDDEN, 1)
 
     def forward(self, inputs: Tensor, said: Tensor) -> Tensor:
-        """Return the logits."""
-        joined = torch.cat([self.body(inputs), (said - self.said_mean) / self.said_scale], dim=1)
+        """Return the logarithm of odds."""
+        either = [self.mixture_logit(inputs, said), self.misplaced_logit(said)]
+        return torch.logsumexp(torch.cat(either, dim=1), dim=1, keepdim=True)
+
+    def mixture_logit(self, inputs: Tensor, said: Tensor) -> Tensor:
+        """Return the logits of mixtures among as many usual patterns, shape (n_patterns, 1)."""
+        joined = torch.cat([self.body(inputs), self._scaled(said)], dim=1)
         logits: Tensor = self.direct(joined) + self.mixture(self.hidden(joined).relu())
         return logits
+
+    def misplaced_logit(self, said: Tensor) -> Tensor:
+        """Return the logits of misplaced lines, a fifth as common as mixtures: (n_patterns, 1)."""
+        logits: Tensor = self.misplaced(self._scaled(said))
+        return logits
+
+    def _scaled(self, said: Tensor) -> Tensor:
+        return (said - self.said_mean) / self.said_scale
 
     def start_from(self, state_dict: Mapping[str, Tensor], said: Tensor) -> None:
         """Take over the convolutions of the trained `PilotNet`, and scale what it says.

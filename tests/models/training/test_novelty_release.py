@@ -1,4 +1,4 @@
-"""A network that tells mixtures, put beside a tiny network that was trained for it."""
+"""A `NoveltyNet` put beside a tiny network that was trained for it."""
 
 import shutil
 from hashlib import sha256
@@ -12,23 +12,23 @@ from training_run import training_configuration
 from phasepilot.models.diffraction.stick_store import StickStore, open_stick_store
 from phasepilot.models.errors import WeightsError
 from phasepilot.models.estimation.calibrated_model import CalibratedModel
-from phasepilot.models.networks.mixture_net import MixtureNet, body_shape
 from phasepilot.models.networks.model_card import ModelCard, read_card
 from phasepilot.models.networks.network_session import NetworkSession
+from phasepilot.models.networks.novelty_net import NoveltyNet, body_shape
 from phasepilot.models.networks.onnx_file import read_state_dict
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.training.mixture_patterns import MixtureSource
-from phasepilot.models.training.mixture_release import write_mixture_release
-from phasepilot.models.training.mixture_training import MixtureTraining, train_mixture_net
+from phasepilot.models.training.novelty_release import write_novelty_release
+from phasepilot.models.training.novelty_training import NoveltyTraining, train_novelty_net
 from phasepilot.models.training.release import write_release
 from phasepilot.models.training.training_loop import Trainer
 
-TRAINING = MixtureTraining(160, batch_size=32, n_for_labels=64)
+TRAINING = NoveltyTraining(320, batch_size=32, learning_rate=0.02, n_for_labels=64, n_for_places=80)
 
 
 @pytest.fixture(scope="module")
 def card_path(tmp_path_factory: pytest.TempPathFactory, store_directory: Path) -> Path:
-    """The card of a tiny network without anything that tells mixtures."""
+    """The card of a tiny network without a `NoveltyNet`."""
     configuration = training_configuration(
         tmp_path_factory.mktemp("beside"), sticks=str(store_directory), n_patterns=16
     )
@@ -45,18 +45,18 @@ def card(card_path: Path) -> ModelCard:
     return read_card(card_path)
 
 
-def trained(card_path: Path, source: MixtureSource) -> tuple[MixtureNet, list[float]]:
+def trained(card_path: Path, source: MixtureSource) -> tuple[NoveltyNet, list[float]]:
     """A network after a short training, and its losses."""
     card = read_card(card_path)
     weights = card_path.with_name(card.file)
     beside = NetworkSession(weights.read_bytes())
     torch.manual_seed(0)
-    network = MixtureNet(body_shape(card))
+    network = NoveltyNet(body_shape(card))
     rng = np.random.default_rng(0)
     said = beside.run(source.draw(16, rng).inputs).said
     network.start_from(read_state_dict(weights), torch.from_numpy(said))
     losses: list[float] = []
-    train_mixture_net(
+    train_novelty_net(
         network, beside, source, TRAINING, rng, progress=lambda *told: losses.append(told[2])
     )
     return network, losses
@@ -74,9 +74,9 @@ def test_training_runs_its_steps_and_comes_out_the_same_every_time(
     one, losses = trained(card_path, source)
     other, again = trained(card_path, source)
     assert losses == again
-    assert len(losses) == TRAINING.n_steps == 20
+    assert len(losses) == TRAINING.n_steps == 40
     # Better than tossing a coin on what it learns from.
-    assert np.mean(losses[-4:]) < np.log(2)
+    assert np.mean(losses[-12:]) < np.log(2)
     for name, weights in one.state_dict().items():
         assert torch.equal(weights, other.state_dict()[name]), name
 
@@ -88,17 +88,18 @@ def test_a_release_is_named_in_the_card_and_counts_in_the_novelty(
     path = tmp_path / card_path.name
     before = CalibratedModel(path)
     network, _ = trained(path, source)
-    card = write_mixture_release(
+    card = write_novelty_release(
         network, path, source, TRAINING, n_patterns=80, rng=np.random.default_rng(1)
     )
     assert read_card(path) == card
-    assert card.mixture_file == "tiny.mixture.onnx"
-    digest = sha256((tmp_path / "tiny.mixture.onnx").read_bytes()).hexdigest()
-    assert digest == card.mixture_sha256
-    assert 0 <= card.measured["held_out_laboratory_mixture_auroc"] <= 1
-    assert card.training["mixture_n_patterns"] == 160
+    assert card.novelty_file == "tiny.novelty.onnx"
+    digest = sha256((tmp_path / "tiny.novelty.onnx").read_bytes()).hexdigest()
+    assert digest == card.novelty_sha256
+    for kind in ("mixture", "misplaced"):
+        assert 0 <= card.measured[f"held_out_laboratory_{kind}_auroc"] <= 1
+    assert card.training["novelty_n_patterns"] == 320
     after = CalibratedModel(path)
-    assert after.calibration.novelty.mixed_scores.size == 1001
+    assert after.calibration.novelty.logit_scores.size == 1001
     q = np.linspace(0.8, 6.0, 3000)
     lines = np.exp(-(((q[:, None] - np.array([1.9, 2.2, 3.1, 4.4])) / 0.02) ** 2)).sum(axis=1)
     pattern = Pattern.from_q(q, 20 + 900 * lines)
@@ -107,17 +108,17 @@ def test_a_release_is_named_in_the_card_and_counts_in_the_novelty(
     assert 0 <= other.novelty <= 1
 
 
-def test_a_damaged_mixture_network_is_refused(
+def test_a_damaged_novelty_network_is_refused(
     card_path: Path, source: MixtureSource, tmp_path: Path
 ) -> None:
     shutil.copytree(card_path.parent, tmp_path, dirs_exist_ok=True)
     path = tmp_path / card_path.name
-    network = MixtureNet(body_shape(read_card(path)))
-    write_mixture_release(
+    network = NoveltyNet(body_shape(read_card(path)))
+    write_novelty_release(
         network, path, source, TRAINING, n_patterns=80, rng=np.random.default_rng(1)
     )
-    (tmp_path / "tiny.mixture.onnx").write_bytes(b"no network")
-    with pytest.raises(WeightsError, match=r"tiny\.mixture\.onnx must have sha256"):
+    (tmp_path / "tiny.novelty.onnx").write_bytes(b"no network")
+    with pytest.raises(WeightsError, match=r"tiny\.novelty\.onnx must have sha256"):
         CalibratedModel(path)
 
 

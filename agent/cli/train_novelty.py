@@ -1,4 +1,4 @@
-"""`phasepilot train-mixtures`: train what tells mixtures from single phases."""
+"""`phasepilot train-novelty`: train what tells patterns that no answer fits."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from phasepilot.agent.cli.console import bars_of_counts, console, reporting_erro
 _N_TO_SCALE = 1024
 
 
-def train_mixtures(
+def train_novelty(
     card: Annotated[Path, typer.Argument(help="Card of the network (.json).", metavar="CARD")],
     sticks: Annotated[
         Path,
@@ -23,16 +23,16 @@ def train_mixtures(
     recipe: Annotated[
         str, typer.Option(help="What patterns are simulated by; see `phasepilot recipes`.")
     ] = "laboratory",
-    patterns: Annotated[int, typer.Option(help="Patterns to simulate.", min=256)] = 600_000,
+    patterns: Annotated[int, typer.Option(help="Patterns to simulate.", min=256)] = 250_000,
     held_out: Annotated[
         int, typer.Option(help="Patterns of held-out families that measure and calibrate.", min=64)
     ] = 4096,
     seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
 ) -> None:
-    """Train a small network beside another to tell mixtures of two phases from single phases.
+    """Train a small network beside another to tell mixtures and wrong wavelengths.
 
-    Writes NAME.mixture.onnx beside the card, names it there, and ranks novelty anew. Run
-    `phasepilot library calibrate` afterwards. A core takes half an hour for the default.
+    Writes NAME.novelty.onnx beside the card, names it there, and ranks novelty anew. Run
+    `phasepilot library calibrate` afterwards. A core takes an hour for the default.
     """
     with reporting_errors():
         _train(card, sticks, recipe, n_patterns=patterns, n_held_out=held_out, seed=seed)
@@ -47,13 +47,13 @@ def _train(
 
     from phasepilot.models.diffraction.powder.recipe import named_recipe
     from phasepilot.models.diffraction.stick_store import open_stick_store
-    from phasepilot.models.networks.mixture_net import MixtureNet, body_shape
     from phasepilot.models.networks.model_card import check_sha256, read_card
     from phasepilot.models.networks.network_session import NetworkSession
+    from phasepilot.models.networks.novelty_net import NoveltyNet, body_shape
     from phasepilot.models.networks.onnx_file import read_state_dict
     from phasepilot.models.training.mixture_patterns import MixtureSource
-    from phasepilot.models.training.mixture_release import write_mixture_release
-    from phasepilot.models.training.mixture_training import MixtureTraining, train_mixture_net
+    from phasepilot.models.training.novelty_release import write_novelty_release
+    from phasepilot.models.training.novelty_training import NoveltyTraining, train_novelty_net
 
     card, store, rng = read_card(card_path), open_stick_store(sticks), np.random.default_rng(seed)
     named_recipe(recipe)  # one that does not exist is told before anything takes long
@@ -64,13 +64,13 @@ def _train(
     weights = card_path.with_name(card.file)
     beside = NetworkSession(check_sha256(weights, card.sha256))
     torch.manual_seed(seed)
-    network = MixtureNet(body_shape(card))
-    usual = beside.run(trained.draw(_N_TO_SCALE // 2, rng).inputs)
+    network = NoveltyNet(body_shape(card))
+    usual = beside.run(trained.draw_usual(_N_TO_SCALE, rng))
     network.start_from(read_state_dict(weights), torch.from_numpy(usual.said))
-    training = MixtureTraining(n_patterns)
+    training = NoveltyTraining(n_patterns)
     with bars_of_counts() as bars:
         task = bars.add_task("training", total=training.n_steps)
-        train_mixture_net(
+        train_novelty_net(
             network,
             beside,
             trained,
@@ -80,8 +80,10 @@ def _train(
                 task, completed=step, description=f"loss {loss:.3f}"
             ),
         )
-    card = write_mixture_release(
+    card = write_novelty_release(
         network, card_path, held_out, training, n_patterns=n_held_out, rng=rng
     )
-    area = card.measured["held_out_laboratory_mixture_auroc"]
-    console.print(f"wrote {card.mixture_file}; area under the curve on held-out families {area}")
+    console.print(f"wrote {card.novelty_file}; on families that are held out:")
+    for name, value in card.measured.items():
+        if name.endswith("_auroc"):
+            console.print(f"  {name.replace('_', ' ')}: {value}")
