@@ -66,7 +66,7 @@ class NetworkView:
     logits : ndarray, shape (230,)
     embedding : ndarray, shape (n_features,)
     novelty_logit : float or None
-        None without a network that tells mixtures.
+        Of a `NoveltyNet`; None without one.
     attribution : ndarray, shape (2, n_bins)
         Empty where it was not asked for.
     """

@@ -123,7 +123,7 @@ def fitted_search(
     logits, embedding = (
         np.array([getattr(case.view, name) for case in cases]) for name in ("logits", "embedding")
     )
-    mixture = [case.view.novelty_logit for case in cases if case.view.novelty_logit is not None]
+    told = [case.view.novelty_logit for case in cases if case.view.novelty_logit is not None]
     truth = np.array([case.known.space_group_index for case in cases])
     dissimilarity = np.array([_dissimilarity(case.known) for case in cases])
     parts: tuple[Part, ...] = ("search", "both")
@@ -142,7 +142,7 @@ def fitted_search(
                 model.calibration.novelty.prototypes,
                 logits,
                 embedding,
-                novelty_logit=np.array(mixture) if mixture else None,
+                novelty_logit=np.array(told) if told else None,
                 unexplained=np.array(unexplained),
                 dissimilarity=dissimilarity,
             ),

@@ -91,7 +91,7 @@ class NoveltySession:
         self._session = _opened(content, (NOVELTY_LOGIT,), n_threads)
 
     def logits(self, inputs: Float32Array, outputs: NetworkOutputs) -> Float32Array:
-        """Return how much each pattern looks like one of two phases, shape (n_patterns,).
+        """Return the logarithm of odds that a pattern is not usual, shape (n_patterns,).
 
         Parameters
         ----------

@@ -1,15 +1,15 @@
 """Whether a pattern is of a kind that the network, or a library of known phases, accounts for.
 
 Signs are combined, each as a rank among calibration patterns of known kind: how far the features
-point away from all training patterns, how undecided the logits are, how much the pattern looks like
-one of two phases to a network trained to tell, and, with a library, which share of the intensity
-its best mixture leaves unexplained. Mixtures of a library's phases are known, so that the third
-sign is not asked there. With a table of very many structures, mixtures of which explain whatever is
-asked of them, the last sign is how little the most similar structure resembles the pattern: the
-answer is of one phase. Lengths of features are left out: patterns that a rectifier network does not
-know light up few of its features, so Euclidean and Mahalanobis distances take them for familiar
-(areas under the curve below 0.5 for mixtures, gasket lines, wrong wavelengths and glasses,
-simulated).
+point away from all training patterns, how undecided the logits are, what a `NoveltyNet` says, which
+was trained to tell two phases and wrong wavelengths from what is usual, and, with a library, which
+share of the intensity its best mixture leaves unexplained. Mixtures of a library's phases are
+known: a `NoveltyNet` is not asked there. With a table of very many structures, mixtures of which
+explain whatever is asked of them, the last sign is how little the most similar structure resembles
+the pattern: the answer is of one phase. Lengths of features are left out: patterns that a rectifier
+network does not know light up few of its features, so Euclidean and Mahalanobis distances take them
+for familiar (areas under the curve below 0.5 for mixtures, gasket lines, wrong wavelengths and
+glasses, simulated).
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,8 @@ FALSE_ALARM_RATE = 0.01
 _RANKS = np.linspace(0, 1, 1001)
 _N_ROUNDS = 12
 # How much the normal score of a sign counts against the network's. Physics verifies what a network
-# proposes: twice, our choice. That of mixtures was chosen on simulated patterns.
+# proposes: twice, our choice. What a `NoveltyNet` says counts four times: more gains nothing for
+# mixtures and loses wrong wavelengths, less loses mixtures (simulated, families held out).
 _WEIGHTS = {"novelty_logits": 4.0, "residuals": 2.0, "dissimilarities": 2.0}
 _OF_NETWORK = ("prototypes", "distances", "entropies", "network_scores")
 # Signs that not every detector knows, and the scores of all signs together with them.
