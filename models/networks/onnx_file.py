@@ -61,8 +61,8 @@ def write_network(network: PilotNet, path: Path) -> None:
     graph.add("Identity", [layers[-2].output], EMBEDDING)
     graph.add("Identity", [value], LOGITS)
     _add_attribution(graph, layers, n_classes)
-    inputs = {INPUT: ["n", *pattern], CLASS_WEIGHTS: ["n_asked", n_classes]}
-    outputs = {
+    inputs: _Shapes = {INPUT: ["n", *pattern], CLASS_WEIGHTS: ["n_asked", n_classes]}
+    outputs: _Shapes = {
         LOGITS: ["n", n_classes],
         EMBEDDING: ["n", n_embedding],
         ATTRIBUTION: ["n_attributed", *pattern],
@@ -89,7 +89,10 @@ def write_novelty_net(network: NoveltyNet, path: Path) -> None:
     misplaced = _add_linear(graph, "misplaced", "said.scaled")
     graph.add("Concat", [mixture, misplaced], "either", axis=1)
     graph.add("ReduceLogSumExp", ["either"], NOVELTY_LOGIT, axes=[1], keepdims=1)
-    inputs = {INPUT: ["n", *layers[0].input_shape], SAID: ["n", network.said_mean.shape[0]]}
+    inputs: _Shapes = {
+        INPUT: ["n", *layers[0].input_shape],
+        SAID: ["n", network.said_mean.shape[0]],
+    }
     path.write_bytes(_serialised(graph.proto("novelty_net", inputs, {NOVELTY_LOGIT: ["n", 1]})))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from sklearn.metrics import roc_auc_score
 
-from phasepilot.models.arrays import Float32Array, FloatArray, IntArray
+from phasepilot.models.arrays import Array, Float32Array, FloatArray, IntArray
 from phasepilot.models.diffraction.powder.backend import NumpyBackend
 from phasepilot.models.diffraction.powder.recipe import named_recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
@@ -113,7 +113,8 @@ def _calibrate(
     )
     prototypes: FloatArray = model.calibration.novelty.prototypes
     detector = calibrate_novelty(prototypes, logits, embedding, novelty_logit=novelty)
-    np.savez(arrays, **replace(model.calibration, novelty=detector).to_arrays())
+    calibration: dict[str, Array] = dict(replace(model.calibration, novelty=detector).to_arrays())
+    np.savez(arrays, **calibration)
 
 
 def _views(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,7 +150,8 @@ def _step(
 ) -> float:
     network.train()
     logits = network.mixture_logit(inputs, said)[:, 0]
-    loss = nn.functional.binary_cross_entropy_with_logits(logits, labels)
+    # The type checker does not know what torch gives back here.
+    loss: Any = nn.functional.binary_cross_entropy_with_logits(logits, labels)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
