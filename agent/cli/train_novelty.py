@@ -65,7 +65,7 @@ def _train(
     beside = NetworkSession(check_sha256(weights, card.sha256))
     torch.manual_seed(seed)
     network = NoveltyNet(body_shape(card))
-    usual = beside.run(trained.draw_usual(_N_TO_SCALE, rng))
+    usual = beside.run(trained.draw_usual(min(_N_TO_SCALE, n_patterns), rng))
     network.start_from(read_state_dict(weights), torch.from_numpy(usual.said))
     training = NoveltyTraining(n_patterns)
     with bars_of_counts() as bars:

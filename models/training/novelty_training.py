@@ -39,9 +39,9 @@ class NoveltyTraining:
     learning_rate : float
         At first; it falls like a cosine.
     n_for_labels : int
-        Patterns that tell how probable a mixture is by the share of the weaker phase.
+        At most so many patterns tell how probable a mixture is by the share of the weaker phase.
     n_for_places : int
-        Patterns that what tells misplaced lines is fitted on.
+        At most so many patterns are what the layer for misplaced lines is fitted on.
     """
 
     n_patterns: int
@@ -98,7 +98,9 @@ def train_novelty_net(
     progress : callable
         Told steps done, steps in all and the last loss.
     """
-    label_of_share = _label_of_share(source.draw(training.n_for_labels // 2, rng))
+    label_of_share = _label_of_share(
+        source.draw(min(training.n_for_labels, training.n_patterns) // 2, rng)
+    )
     averaged = torch.optim.swa_utils.AveragedModel(network, avg_fn=_moved_towards)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=training.learning_rate, weight_decay=_WEIGHT_DECAY
@@ -114,7 +116,8 @@ def train_novelty_net(
         averaged.update_parameters(network)
         progress(step + 1, training.n_steps, loss)
     network.load_state_dict(averaged.module.state_dict())
-    fit_misplaced(network, beside, source, training.n_for_places, rng)
+    n_for_places = min(training.n_for_places, training.n_patterns)
+    fit_misplaced(network, beside, source, n_for_places, rng)
     network.eval()
 
 
