@@ -110,12 +110,17 @@ class NoveltyDetector:
             novelty = self._rank_with(
                 score, dissimilarity, self.dissimilarities, self.dissimilar_scores
             )
+            sign = f"The most similar known structure agrees to {100 * (1 - dissimilarity):.0f} %"
         elif unexplained is not None:
             novelty = self._rank_with(score, unexplained, self.residuals, self.joint_scores)
+            sign = f"Known phases leave {100 * unexplained:.0f} % of the intensity unexplained"
         else:
             novelty = float(_rank(score, self.network_scores)[0])
-        is_known = novelty <= 1 - false_alarm_rate
-        return Novelty(novelty, Verdict(is_known, _reason(novelty, unexplained, is_known)))
+            sign = "The network has hardly seen anything like it"
+            if novelty <= 1 - false_alarm_rate:
+                sign = "The network knows patterns like it"
+        share = f"{100 * novelty:.1f} % of known patterns look more familiar"
+        return Novelty(novelty, Verdict(novelty <= 1 - false_alarm_rate, f"{sign}; {share}."))
 
     def _network_score(self, logits: FloatArray, embedding: FloatArray) -> FloatArray:
         distance = _distance(embedding, self.prototypes)
@@ -258,13 +263,3 @@ def _distance(embedding: FloatArray, prototypes: FloatArray) -> FloatArray:
 def _directions(vectors: FloatArray) -> FloatArray:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1.0))
-
-
-def _reason(novelty: float, unexplained: float | None, is_known: bool) -> str:
-    share = f"{100 * novelty:.1f} % of known patterns look more familiar"
-    if unexplained is not None:
-        left = f"{100 * unexplained:.0f} % of the intensity"
-        return f"Known phases leave {left} unexplained; {share}."
-    if is_known:
-        return f"The network knows patterns like it; {share}."
-    return f"The network has hardly seen anything like it; {share}."

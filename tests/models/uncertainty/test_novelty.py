@@ -154,11 +154,14 @@ def test_what_no_structure_of_a_table_resembles_is_novel(prototypes):
     logits, embedding = familiar(2000, seed=15)
     usual = residuals(2000, 15)
     detector = calibrate_novelty(prototypes, logits, embedding, dissimilarity=usual)
-    told = [
-        detector.judge(logits[0], embedding[0], unexplained=0.0, dissimilarity=value).novelty
-        for value in np.quantile(usual, [0.1, 0.5, 0.999])
+    answers = [
+        detector.judge(logits[0], embedding[0], unexplained=0.0, dissimilarity=value)
+        for value in (*np.quantile(usual, [0.1, 0.5, 0.999]), 0.75)
     ]
+    told = [answer.novelty for answer in answers]
     assert told == sorted(told)
     assert told[2] > 0.95
+    reason = answers[3].verdict.reason
+    assert reason.startswith("The most similar known structure agrees to 25 %; ")
     with pytest.raises(ModelsError, match="this detector has none"):
         detector.judge(logits[0], embedding[0], unexplained=0.1)
