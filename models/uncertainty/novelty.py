@@ -132,7 +132,25 @@ class NoveltyDetector:
         score = self._network_score(logits[None], embedding[None])
         novelty = float(_rank(self._joint(score, signs), getattr(self, ranks))[0])
         is_known = novelty <= 1 - false_alarm_rate
-        return Novelty(novelty, Verdict(is_known, _reason(novelty, unexplained, is_known)))
+        if dissimilarity is not None:
+            sign = f"The most similar known structure agrees to {100 * (1 - dissimilarity):.0f} %"
+        elif unexplained is not None:
+            sign = f"Known phases leave {100 * unexplained:.0f} % of the intensity unexplained"
+        elif is_known:
+            sign = "The network knows patterns like it"
+        elif self._is_told(novelty_logit, score):
+            sign = "It looks like several phases, or like another wavelength than the stated one"
+        else:
+            sign = "The network has hardly seen anything like it"
+        share = f"{100 * novelty:.1f} % of known patterns look more familiar"
+        return Novelty(novelty, Verdict(is_known, f"{sign}; {share}."))
+
+    def _is_told(self, novelty_logit: float | None, score: FloatArray) -> bool:
+        """Return whether a `NoveltyNet` finds the pattern less usual than the network does."""
+        if novelty_logit is None:
+            return False
+        told = _rank(np.array([novelty_logit]), self.novelty_logits)
+        return bool(told[0] > _rank(score, self.network_scores)[0])
 
     def _network_score(self, logits: FloatArray, embedding: FloatArray) -> FloatArray:
         distance = _distance(embedding, self.prototypes)
@@ -292,13 +310,3 @@ def _distance(embedding: FloatArray, prototypes: FloatArray) -> FloatArray:
 def _directions(vectors: FloatArray) -> FloatArray:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1.0))
-
-
-def _reason(novelty: float, unexplained: float | None, is_known: bool) -> str:
-    share = f"{100 * novelty:.1f} % of known patterns look more familiar"
-    if unexplained is not None:
-        left = f"{100 * unexplained:.0f} % of the intensity"
-        return f"Known phases leave {left} unexplained; {share}."
-    if is_known:
-        return f"The network knows patterns like it; {share}."
-    return f"The network has hardly seen anything like it; {share}."

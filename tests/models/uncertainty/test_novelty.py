@@ -154,12 +154,15 @@ def test_what_no_structure_of_a_table_resembles_is_novel(prototypes):
     logits, embedding = familiar(2000, seed=15)
     usual = residuals(2000, 15)
     detector = calibrate_novelty(prototypes, logits, embedding, dissimilarity=usual)
-    told = [
-        detector.judge(logits[0], embedding[0], unexplained=0.0, dissimilarity=value).novelty
-        for value in np.quantile(usual, [0.1, 0.5, 0.999])
+    answers = [
+        detector.judge(logits[0], embedding[0], unexplained=0.0, dissimilarity=value)
+        for value in (*np.quantile(usual, [0.1, 0.5, 0.999]), 0.75)
     ]
+    told = [answer.novelty for answer in answers]
     assert told == sorted(told)
     assert told[2] > 0.95
+    reason = answers[3].verdict.reason
+    assert reason.startswith("The most similar known structure agrees to 25 %; ")
     with pytest.raises(ModelsError, match="this detector has none"):
         detector.judge(logits[0], embedding[0], unexplained=0.1)
 
@@ -174,6 +177,8 @@ def test_what_looks_like_two_phases_is_novel_and_familiar_patterns_stay_so(proto
     ]
     assert told == sorted(told)
     assert told[3] > 0.95
+    reason = detector.judge(logits[0], embedding[0], novelty_logit=9.0).verdict.reason
+    assert reason.startswith("It looks like several phases, or like another wavelength")
     rows = zip(*familiar(1000, seed=17), np.random.default_rng(17).normal(size=1000), strict=True)
     novelty = np.sort([detector.judge(x, y, novelty_logit=z).novelty for x, y, z in rows])
     np.testing.assert_allclose(novelty, np.linspace(0, 1, 1000), atol=0.05)
