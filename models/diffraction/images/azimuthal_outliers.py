@@ -1,22 +1,27 @@
 """Spots of single crystals (diamond anvils, gasket, large grains) among the rings of a powder.
 
-A powder sends as much to every azimuth, a single crystal to one: a cell of the polar image that is
-far above the median of its ring belongs to a spot. What is usual on a ring is taken from the ring
-itself, so that the uneven rings of a coarse or textured powder are not taken for spots.
+A powder sends as much to every azimuth, a single crystal to a few: a cell of the polar image that
+is far above the median of its ring belongs to a spot. How uneven a ring is is taken from its own
+brighter half, so that the rings of a coarse or textured powder are not taken for spots, and a ring
+that a shadow cuts is not either.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_dilation, label
+from scipy.ndimage import label
 
 from phasepilot.models.arrays import BoolArray, Float32Array, IntArray
 from phasepilot.models.diffraction.images.frame_reduction import PolarImage
 
-# Median absolute deviation of a normal distribution, in standard deviations.
-_MAD_PER_SIGMA = 0.6745
-# A ring seen at fewer azimuths has no median that one could trust.
-_LEAST_CELLS = 8
+# Single crystals are taken to cover less than a tenth of a ring: its brightest tenth is not looked
+# at. The quantile of a normal distribution at 0.9, in standard deviations above the median:
+_USUAL_PART = 0.9
+_QUANTILE_PER_SIGMA = 1.2816
+# A ring seen at fewer azimuths has no quantiles that one could trust.
+_LEAST_CELLS = 20
+# Cells that a spot reaches into besides those that stand out: along 2-theta and the azimuth.
+_REACH = (3, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +43,7 @@ class Spots:
     intensity_fraction: float
 
 
-def find_spots(polar: PolarImage, *, n_sigma: float = 6.0, least_ratio: float = 1.5) -> Spots:
+def find_spots(polar: PolarImage, *, n_sigma: float = 6.0, least_ratio: float = 1.2) -> Spots:
     """Return the spots of a polar image.
 
     Parameters
@@ -51,54 +56,54 @@ def find_spots(polar: PolarImage, *, n_sigma: float = 6.0, least_ratio: float = 
     """
     mean = np.full(polar.signal.shape, np.nan, dtype=np.float32)
     np.divide(polar.signal, polar.weight, out=mean, where=polar.is_measured)
-    middle, sigma, is_known = _usual(mean)
-    # Counting: variance of a mean over pixels, with their response for their number.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        poisson = np.sqrt(np.maximum(middle, 0)[:, None] / polar.weight)
-        reach = n_sigma * np.maximum(sigma[:, None], poisson)
-        excess = mean - middle[:, None]
-        is_core = (excess > reach) & (mean > least_ratio * middle[:, None]) & is_known[:, None]
-    is_spot = _widened(is_core)
-    in_spots = np.where(is_spot & polar.is_measured, np.maximum(excess, 0) * polar.weight, 0)
+    middle, sigma = _usual(mean)
+    limit = np.maximum(middle + n_sigma * sigma, least_ratio * np.maximum(middle, 0))
+    rows, columns = np.nonzero(mean > limit[:, None])
+    excess = mean[rows, columns] - middle[rows]
+    weight = polar.weight[rows, columns]
+    # Counting: the variance of a mean over pixels, with their response for their number; an empty
+    # ring counts as one that expects a single photon in the cell.
+    expected = np.maximum(middle[rows] * weight, 1.0)
+    is_bright = (excess * weight) ** 2 > n_sigma**2 * expected
+    rows, columns = rows[is_bright], columns[is_bright]
     total = float(np.maximum(polar.signal, 0).sum())
+    in_spots = float((excess * weight)[is_bright].sum())
+    is_spot = _widened(rows, columns, mean.shape)
     return Spots(
         is_spot=is_spot,
-        n_spots=_n_separate(is_spot) if is_core.any() else 0,
-        intensity_fraction=float(np.nansum(in_spots)) / total if total > 0 else 0.0,
+        n_spots=_n_separate(is_spot) if rows.size else 0,
+        intensity_fraction=in_spots / total if total > 0 else 0.0,
     )
 
 
-def _usual(mean: Float32Array) -> tuple[Float32Array, Float32Array, BoolArray]:
-    """Return median and robust standard deviation of each ring, and whether it has enough cells."""
+def _usual(mean: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Return median and standard deviation of each ring; infinite where it has too few cells."""
     # NaN is sorted to the end, so the measured cells of a ring come first.
     in_order = np.sort(mean, axis=1)
     n_cells = np.count_nonzero(~np.isnan(in_order), axis=1)
-    middle = _median(in_order, n_cells)
-    deviation = np.sort(np.abs(mean - middle[:, None]), axis=1)
-    sigma = _median(deviation, n_cells) / np.float32(_MAD_PER_SIGMA)
-    return middle, sigma, np.asarray(n_cells >= _LEAST_CELLS)
+    middle = _quantile(in_order, n_cells, 0.5)
+    spread = _quantile(in_order, n_cells, _USUAL_PART) - middle
+    sigma = np.where(n_cells >= _LEAST_CELLS, spread / np.float32(_QUANTILE_PER_SIGMA), np.inf)
+    return np.nan_to_num(middle), sigma.astype(np.float32)
 
 
-def _median(in_order: Float32Array, n_cells: IntArray) -> Float32Array:
-    # The upper one of an even number: half a cell's difference does not matter here.
-    place = np.minimum(n_cells // 2, in_order.shape[1] - 1)
+def _quantile(in_order: Float32Array, n_cells: IntArray, part: float) -> Float32Array:
+    place = np.minimum((n_cells * part).astype(np.intp), in_order.shape[1] - 1)
     return np.asarray(np.take_along_axis(in_order, place[:, None], axis=1)[:, 0])
 
 
-def _widened(is_core: BoolArray) -> BoolArray:
+def _widened(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> BoolArray:
     """Return the cells and their neighbours, across the ends of the azimuth too."""
-    if not is_core.any():
-        return is_core
-    wrapped = np.concatenate([is_core[:, -1:], is_core, is_core[:, :1]], axis=1)
-    return np.asarray(binary_dilation(wrapped, np.ones((5, 3), dtype=bool))[:, 1:-1])
+    is_spot = np.zeros(shape, dtype=bool)
+    for up in range(-_REACH[0], _REACH[0] + 1):
+        for along in range(-_REACH[1], _REACH[1] + 1):
+            is_spot[np.clip(rows + up, 0, shape[0] - 1), (columns + along) % shape[1]] = True
+    return is_spot
 
 
 def _n_separate(is_spot: BoolArray) -> int:
     labels, n_labels = label(is_spot, np.ones((3, 3), dtype=bool))
     # A spot across the ends of the azimuth is one.
-    across = {
-        (first, last)
-        for first, last in zip(labels[:, 0], labels[:, -1], strict=True)
-        if first and last and first != last
-    }
-    return int(n_labels) - len(across)
+    ends = labels[:, [0, -1]]
+    across = np.unique(ends[(ends > 0).all(axis=1)], axis=0)
+    return int(n_labels) - int(np.count_nonzero(across[:, 0] != across[:, 1]))

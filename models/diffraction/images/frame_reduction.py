@@ -226,7 +226,7 @@ def _response(geometry: DetectorGeometry, corrections: Corrections) -> Float32Ar
     response[~(response > 0)] = 0.0
     if not response.any():
         raise GeometryError(
-            f"some of the {response.size} pixels must be measured, but mask, flat image and the gaps"
-            f" of the detector {geometry.detector} leave none; is the mask inverted?"
+            f"some of the {response.size} pixels must be measured, but mask, flat image and the"
+            f" gaps of the detector {geometry.detector} leave none; is the mask inverted?"
         )
     return np.asarray(response.reshape(-1), dtype=np.float32)

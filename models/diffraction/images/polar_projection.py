@@ -85,6 +85,6 @@ def _projection(geometry: DetectorGeometry, n_bins: int, n_chi: int) -> PolarPro
     return PolarProjection(
         two_theta_deg=np.degrees(np.asarray(engine.bin_centers0, dtype=np.float64)),
         chi_deg=np.asarray(-180 + (np.arange(n_chi) + 0.5) * (360 / n_chi)),
-        # By pixel: the cells that are added to fit in the cache, and single pixels can be taken out.
+        # By pixel: the cells fit in the cache, and single pixels can be taken out.
         parts=by_cell.tocsc(),
     )

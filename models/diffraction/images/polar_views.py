@@ -57,9 +57,9 @@ def cake_of_polar(polar: PolarImage, wavelength_angstrom: float, grid: LogQGrid)
     is_measured = weight > _LEAST_WEIGHT
     if not is_measured.any():
         raise GeometryError(
-            f"the grid must overlap what the detector sees, but covers q ="
-            f" {grid.q_min_per_angstrom:g} to {grid.q_max_per_angstrom:g} 1/angstrom; choose another"
-            " grid or check the wavelength and the distance."
+            f"the grid must overlap what the detector sees, but covers {grid.q_min_per_angstrom:g}"
+            f" to {grid.q_max_per_angstrom:g} 1/angstrom; choose another grid or check the"
+            " wavelength and the distance."
         )
     signal = np.asarray(shares @ polar.signal, dtype=np.float64).T
     intensity = np.zeros(weight.shape)
