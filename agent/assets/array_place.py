@@ -22,15 +22,12 @@ class Hdf5Rows:
     shape : tuple of int
         What the descriptor says of one exposure; with as many axes as the data set, its first one
         counts rows.
-    swmr : bool
-        Whether the file is written by one process while others read.
     """
 
     path: Path
     dataset: str
     index: int
     shape: tuple[int, ...] = ()
-    swmr: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ It runs in the agent's own thread: the RunEngine never waits for a file.
 
 import contextlib
 import logging
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -120,11 +121,11 @@ class AssetReader:
         except OSError as error:
             self._forget(place.path)
             raise NotYet(f"{place.path} cannot be read ({_one_line(error)})") from error
-        except NotYet:
-            # One that was complete when it was opened shows rows added later only when reopened.
+        finally:
+            # One that is not written for readers must not be in the way of its writer, and shows
+            # rows added later only when it is opened again.
             if not self._is_live(place.path):
                 self._forget(place.path)
-            raise
 
     def _read_into_memory(self, dataset: Any, first: int, n_rows: int) -> NDArray[Any]:
         shape = (n_rows, *dataset.shape[1:])
@@ -140,7 +141,7 @@ class AssetReader:
         if file is None:
             if not place.path.is_file():
                 raise NotYet(f"{place.path} does not exist")
-            file = self._files[place.path] = _open_hdf5(place.path, swmr=place.swmr)
+            file = self._files[place.path] = _open_hdf5(place.path)
             while len(self._files) > _MAX_OPEN_FILES:
                 self._forget(next(iter(self._files)))
         return file
@@ -175,7 +176,8 @@ def _extent(dataset: Any, place: Hdf5Rows) -> tuple[int, int]:
     return int(n_rows), place.index * int(n_rows)
 
 
-def _open_hdf5(path: Path, *, swmr: bool) -> Any:
+def _open_hdf5(path: Path) -> Any:
+    """Return the open file, in a way that leaves its writer free to open it again."""
     try:
         import h5py
     except ModuleNotFoundError as error:
@@ -185,13 +187,39 @@ def _open_hdf5(path: Path, *, swmr: bool) -> Any:
     # Registers the compressions that detectors use.
     with contextlib.suppress(ImportError):
         import hdf5plugin  # noqa: F401
-    if swmr:
+    if has_swmr_writer(path):
+        # HDF5 lets go of its lock at once in this mode.
+        return h5py.File(path, "r", libver="latest", swmr=True)
+    if _is_locked(path):
+        raise NotYet(f"{path} is still being written, and not in SWMR mode")
+    return h5py.File(path, "r", locking=False)
+
+
+def has_swmr_writer(path: Path) -> bool:
+    """Return whether a file is written while others may read, as its first bytes say.
+
+    References
+    ----------
+    HDF5 File Format Specification 3.0, section II.A: version of the superblock in byte 8, file
+    consistency flags in byte 11, of which bit 2 stands for single writer, multiple readers.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+    return len(head) == 12 and head[8] >= 3 and bool(head[11] & 0b100)
+
+
+def _is_locked(path: Path) -> bool:
+    """Return whether somebody holds the file for writing, as HDF5 does."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    with path.open("rb") as file:
         try:
-            return h5py.File(path, "r", libver="latest", swmr=True)
-        except (OSError, ValueError):
-            # A finished file of an older format cannot be opened as a growing one.
-            logger.debug("%s is opened as a finished file", path)
-    return h5py.File(path, "r")
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        return False
 
 
 def _image(path: Path) -> NDArray[Any]:

@@ -81,7 +81,7 @@ class DatumAssets:
         if spec in _HDF5_SPECS:
             dataset = str(kwargs.get("key") or kwargs.get("dataset") or _AREA_DETECTOR_DATASET)
             per_point = (n_frames, *shape[-2:]) if len(shape) >= 2 else (n_frames, *shape)
-            return Hdf5Rows(path, dataset, number, per_point, "SWMR" in spec)
+            return Hdf5Rows(path, dataset, number, per_point)
         if spec in _SERIES_SPECS and "template" in kwargs:
             numbers = range(number * n_frames, (number + 1) * n_frames)
             name = str(kwargs.get("filename", ""))

@@ -85,13 +85,8 @@ class StreamAssets:
         try:
             path = path_of_uri(doc["uri"], self._root_map)
             if mimetype == HDF5 and "template" not in parameters:
-                return Hdf5Rows(
-                    path,
-                    str(_required(parameters, "dataset", doc)),
-                    index,
-                    shape,
-                    bool(parameters.get("swmr", True)),
-                )
+                dataset = str(_required(parameters, "dataset", doc))
+                return Hdf5Rows(path, dataset, index, shape)
             if mimetype in IMAGE_SERIES:
                 template = str(_required(parameters, "template", doc))
                 n_files = _files_of_one(parameters, shape)
