@@ -20,6 +20,9 @@ _USUAL_PART = 0.9
 _QUANTILE_PER_SIGMA = 1.2816
 # A ring seen at fewer azimuths has no quantiles that one could trust.
 _LEAST_CELLS = 20
+# A cell that the edge of the detector or a gap cuts to less than this part of the others of its
+# ring may hold only the flank of a line.
+_LEAST_PART = 0.5
 # Cells that a spot reaches into besides those that stand out: along 2-theta and the azimuth.
 _REACH = (3, 1)
 
@@ -36,11 +39,14 @@ class Spots:
         Separate ones.
     intensity_fraction : float
         Their part of all counts, above that of the rings below them.
+    largest_ring_fraction : float
+        The largest part that they are of the counts at one angle.
     """
 
     is_spot: BoolArray
     n_spots: int
     intensity_fraction: float
+    largest_ring_fraction: float
 
 
 def find_spots(polar: PolarImage, *, n_sigma: float = 6.0, least_ratio: float = 1.2) -> Spots:
@@ -65,14 +71,18 @@ def find_spots(polar: PolarImage, *, n_sigma: float = 6.0, least_ratio: float = 
     # ring counts as one that expects a single photon in the cell.
     expected = np.maximum(middle[rows] * weight, 1.0)
     is_bright = (excess * weight) ** 2 > n_sigma**2 * expected
+    n_cells = np.maximum(np.count_nonzero(polar.is_measured, axis=1), 1)
+    is_bright &= weight > _LEAST_PART * (polar.weight.sum(axis=1) / n_cells)[rows]
     rows, columns = rows[is_bright], columns[is_bright]
-    total = float(np.maximum(polar.signal, 0).sum())
-    in_spots = float((excess * weight)[is_bright].sum())
+    in_rings = np.maximum(polar.signal, 0).sum(axis=1, dtype=np.float64)
+    in_spots = np.bincount(rows, (excess * weight)[is_bright], minlength=in_rings.size)
+    total = float(in_rings.sum())
     is_spot = _widened(rows, columns, mean.shape)
     return Spots(
         is_spot=is_spot,
         n_spots=_n_separate(is_spot) if rows.size else 0,
-        intensity_fraction=in_spots / total if total > 0 else 0.0,
+        intensity_fraction=float(in_spots.sum()) / total if total > 0 else 0.0,
+        largest_ring_fraction=float((in_spots / np.maximum(in_rings, 1.0)).max()),
     )
 
 

@@ -33,7 +33,7 @@ class FrameCondition:
         Part of the measured area that is less than half as bright as the rest of its ring.
     n_spots : int
     spot_fraction : float
-        Part of all counts in spots of single crystals.
+        The largest part of the counts at one angle that is in spots of single crystals.
     """
 
     mean_counts: float
@@ -62,8 +62,8 @@ class FrameCondition:
             )
         if self.spot_fraction > _MUCH_IN_SPOTS and not spots_removed:
             found.append(
-                f"{self.n_spots} spots of single crystals hold {self.spot_fraction:.0%} of the"
-                " counts; set image.spots to 'remove' to leave them out."
+                f"{self.n_spots} spots of single crystals hold up to {self.spot_fraction:.0%} of"
+                " the counts at an angle; set image.spots to 'remove' to leave them out."
             )
         return tuple(found)
 
@@ -75,7 +75,7 @@ def frame_condition(polar: PolarImage, spots: Spots) -> FrameCondition:
         n_saturated=polar.n_saturated,
         shadowed_fraction=shadowed_fraction(polar, spots),
         n_spots=spots.n_spots,
-        spot_fraction=spots.intensity_fraction,
+        spot_fraction=spots.largest_ring_fraction,
     )
 
 
