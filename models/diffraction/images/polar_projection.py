@@ -82,9 +82,13 @@ def _projection(geometry: DetectorGeometry, n_bins: int, n_chi: int) -> PolarPro
         (np.asarray(engine.data), np.asarray(engine.indices), np.asarray(engine.indptr)),
         shape=(n_bins * n_chi, int(np.prod(geometry.shape))),
     )
+    # By pixel: the cells fit in the cache, and single pixels can be taken out.
+    by_pixel = by_cell.tocsc()
+    # pyFAI 2026.9 shares the very first pixel by memory that it has not set, differently in each
+    # process; without it, the same image gives the same bits everywhere.
+    by_pixel.data[: by_pixel.indptr[1]] = 0.0
     return PolarProjection(
         two_theta_deg=np.degrees(np.asarray(engine.bin_centers0, dtype=np.float64)),
         chi_deg=np.asarray(-180 + (np.arange(n_chi) + 0.5) * (360 / n_chi)),
-        # By pixel: the cells fit in the cache, and single pixels can be taken out.
-        parts=by_cell.tocsc(),
+        parts=by_pixel,
     )

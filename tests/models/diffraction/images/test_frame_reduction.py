@@ -1,6 +1,9 @@
+import hashlib
 import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,11 @@ from phasepilot.models.diffraction.images.detector_geometry import (
     pyfai_integrator,
 )
 from phasepilot.models.diffraction.images.frame_condition import frame_condition
-from phasepilot.models.diffraction.images.frame_reduction import Corrections, FrameReducer
+from phasepilot.models.diffraction.images.frame_reduction import (
+    Corrections,
+    FrameReducer,
+    PolarImage,
+)
 from phasepilot.models.diffraction.images.polar_views import cake_of_polar, pattern_of_polar
 from phasepilot.models.diffraction.images.ring_image import smooth_rings
 from phasepilot.models.errors import GeometryError
@@ -69,8 +76,10 @@ def test_agrees_with_pyfai_pixel_for_pixel() -> None:
         flat=flat,
         polarization_factor=0.99,
     )
-    np.testing.assert_allclose(polar.signal, theirs.sum_signal.T, rtol=1e-4, atol=1e-2)
-    np.testing.assert_allclose(polar.weight, theirs.sum_normalization.T, rtol=1e-4, atol=1e-4)
+    # pyFAI shares its first pixel at random among a few cells, see `polar_projection`.
+    is_same = np.isclose(polar.signal, theirs.sum_signal.T, rtol=1e-4, atol=1e-2)
+    is_same &= np.isclose(polar.weight, theirs.sum_normalization.T, rtol=1e-4, atol=1e-4)
+    assert np.count_nonzero(~is_same) <= 6
     assert polar.two_theta_deg == pytest.approx(theirs.radial, abs=1e-4)
 
 
@@ -94,6 +103,23 @@ def test_the_cake_holds_what_pyfais_does() -> None:
     assert np.median(difference) < 0.02
     by_ring = [np.where(both, cake.intensity, 0).sum(axis=0) for cake in (ours, theirs)]
     np.testing.assert_allclose(by_ring[0].sum(), by_ring[1].sum(), rtol=2e-3)
+
+
+def test_gives_the_same_bits_in_another_process() -> None:
+    polar = reducer().reduce(rings())
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:]; import test_frame_reduction as t;"
+        "p = t.reducer().reduce(t.rings()); print(t.digest(p))"
+    )
+    paths = [str(Path(__file__).parent), *[path for path in sys.path if "tests" in path]]
+    other = subprocess.run(
+        [sys.executable, "-c", code, *paths], check=True, capture_output=True, text=True
+    )
+    assert other.stdout.split()[-1] == digest(polar)
+
+
+def digest(polar: PolarImage) -> str:
+    return hashlib.sha256(polar.signal.tobytes() + polar.weight.tobytes()).hexdigest()
 
 
 def test_dead_pixels_that_change_from_frame_to_frame_are_left_out() -> None:
