@@ -1,17 +1,19 @@
 """From a frame as the documents have it to a checked pattern."""
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from phasepilot.agent.configuration import AgentConfiguration
+from phasepilot.agent.errors import AgentError
 from phasepilot.agent.frame_loading import summed_exposures
 from phasepilot.agent.frames import Frame
 from phasepilot.agent.ignored_ranges import without_ignored
 from phasepilot.agent.image_reduction import ImageReduction
 from phasepilot.models.arrays import FloatArray
-from phasepilot.models.errors import PatternError
+from phasepilot.models.errors import ModelsError, PatternError
 from phasepilot.models.growing_pattern import evenly_exposed, merged_points
 from phasepilot.models.pattern import Pattern
 
@@ -63,6 +65,12 @@ class FramePatterns:
         self._configuration = configuration
         image = configuration.image
         self._images = None if image is None else ImageReduction(image)
+
+    def prepare(self, image_shape: tuple[int, int]) -> None:
+        """Set up what images of that shape need, which takes seconds; each frame says what fails."""
+        if self._images is not None:
+            with contextlib.suppress(ModelsError, AgentError):
+                self._images.prepare(image_shape)
 
     def of(self, frame: Frame) -> CountedPattern:
         """Return the pattern of a frame, with the ranges to ignore left out.

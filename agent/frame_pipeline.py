@@ -67,6 +67,10 @@ class FramePipeline:
         self._cells = cells
         self._patterns = FramePatterns(configuration)
 
+    def prepare(self, image_shape: tuple[int, int]) -> None:
+        """Set up what images of that shape need, before the first of them comes."""
+        self._patterns.prepare(image_shape)
+
     def judge(self, memory: Memory, frame: Frame) -> tuple[Advice, Memory]:
         """Return the advice on a frame and what to remember; bad frames leave the memory as is."""
         try:

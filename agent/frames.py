@@ -200,6 +200,15 @@ class FrameReader:
             return None
         return FrameJoin(frozenset(external), needs_event=len(external) < len(set(wanted)))
 
+    def image_shape(self, descriptor: Mapping[str, Any]) -> tuple[int, int] | None:
+        """Return rows and columns of the images that a descriptor announces; None if of none."""
+        run = self._runs.get(descriptor["run_start"])
+        stream = None if run is None else run.streams.get(descriptor["uid"])
+        shape = () if stream is None else stream.shape(self._configuration.intensity_field)
+        if self._configuration.image is None or len(shape) < 2 or 0 in shape:
+            return None
+        return shape[-2], shape[-1]
+
     def _run_of(self, doc: Mapping[str, Any], what: str) -> tuple[str, _OpenRun]:
         run_uid = self._run_of_descriptor.get(doc["descriptor"])
         if run_uid is None:

@@ -96,6 +96,8 @@ class PhaseAgent:
         try:
             for frame in self._reader.frames(name, doc):
                 self._enqueue(frame)
+            if name == "descriptor" and (shape := self._reader.image_shape(doc)) is not None:
+                self._worker.submit(lambda: self._pipeline.prepare(shape))
             if name == "stop":
                 status, reason = doc.get("exit_status", "success"), doc.get("reason", "")
                 self._worker.submit(lambda: self._finish(doc["run_start"], status, reason))
