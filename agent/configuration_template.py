@@ -15,6 +15,8 @@ _NAMES = {
     "exposure": r"exposure|acquire[_-]?time|count[_-]?time|preset|livetime|dwell",
     "monitor": r"monitor|(?:^|[_-])(?:i[_-]?0|ic\d?)(?:$|[_-])|ion[_-]?chamber|beam[_-]?current",
 }
+_ABOUT_MOTION = r"velocity|accel|setpoint|offset|limit|unused|direction|tolerance"
+_NEAREST = ("event", "baseline", "settings", "start")
 # Readings above this are photon energies in eV.
 _MOST_KEV = 1000.0
 
@@ -181,7 +183,9 @@ def _matches(field: Field, what: str) -> bool:
 
 
 def _choice(fields: Iterable[Field]) -> _Choice:
-    found = list(fields)
+    # What is read with each event tells more than a setting, and how a motor moves tells nothing.
+    told = (field for field in fields if not re.search(_ABOUT_MOTION, field.name, re.IGNORECASE))
+    found = sorted(told, key=lambda field: _NEAREST.index(field.place))
     names = tuple(dict.fromkeys(field.name for field in found[1:] if field.name != found[0].name))
     return _Choice(found[0] if found else None, names)
 

@@ -67,7 +67,7 @@ class FramePatterns:
         self._images = None if image is None else ImageReduction(image)
 
     def prepare(self, image_shape: tuple[int, int]) -> None:
-        """Set up what images of that shape need, which takes seconds; each frame says what fails."""
+        """Set up what images of that shape need, in seconds; what fails each frame will say."""
         if self._images is not None:
             with contextlib.suppress(ModelsError, AgentError):
                 self._images.prepare(image_shape)
