@@ -61,21 +61,29 @@ def image_configuration(directory: Path, **changes: Any) -> AgentConfiguration:
 
 
 class RingGenerator(PatternGenerator):
-    """Writes the rings where ophyd-async's generator writes its blobs, one by one brighter."""
+    """Writes the rings where ophyd-async's generator writes its blobs; with an rng, counted."""
+
+    def __init__(self, rng: np.random.Generator | None = None) -> None:
+        super().__init__()
+        self._rng = rng
 
     def open_file(self, path: Any, width: int, height: int) -> None:
         super().open_file(path, width, height)
         self._get_file().blob = ring_image()
 
     def generate_point(self, channel: int = 1, high_energy: bool = False) -> float:
+        if self._rng is not None:
+            self._get_file().blob = np.minimum(self._rng.poisson(ring_image()), 255)
         return 1.0 / self._exposure
 
 
-def hdf5_detector(directory: Path, name: str = "det") -> SimBlobDetector:
+def hdf5_detector(
+    directory: Path, name: str = "det", *, rng: np.random.Generator | None = None
+) -> SimBlobDetector:
     """Return an ophyd-async detector that writes rings; needs a RunEngine's loop."""
     with init_devices():
         detector = SimBlobDetector(
-            StaticPathProvider(UUIDFilenameProvider(), directory), RingGenerator(), name=name
+            StaticPathProvider(UUIDFilenameProvider(), directory), RingGenerator(rng), name=name
         )
     return detector  # noqa: RET504 - named and connected when the block is left
 
