@@ -54,9 +54,18 @@ def _image_problems(configuration: AgentConfiguration, shape: tuple[int, int] | 
         if shape is None:
             from phasepilot.models.diffraction.images.poni_file import read_geometry
 
-            shape = read_geometry(Path(configuration.image.poni).expanduser()).shape
+            path = Path(configuration.image.poni).expanduser()
+            shape = read_geometry(path, wavelength_angstrom=1.0).shape
+        images = ImageReduction(configuration.image)
         # All orientations keep rows and columns.
-        ImageReduction(configuration.image).prepare(shape)
+        images.prepare(shape)
+        named = (
+            configuration.wavelength_angstrom,
+            configuration.wavelength_field,
+            configuration.energy_field,
+        )
+        if not any(named):
+            images.poni_wavelength(shape)
     except (ModelsError, AgentError) as error:
         return [str(error)]
     return []

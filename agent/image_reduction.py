@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from phasepilot.models.diffraction.images.frame_condition import FrameCondition
     from phasepilot.models.diffraction.images.frame_reduction import Corrections, FrameReducer
 
+# The wavelength is known with each frame; where a pixel is, is an angle and does not depend on it.
+_ANY_WAVELENGTH_ANGSTROM = 1.0
 _TURNS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "as_read": lambda image: image,
     "flipped_up_down": lambda image: image[::-1],
@@ -47,6 +49,7 @@ class ImageReduction:
     def __init__(self, settings: ImageSettings) -> None:
         self._settings = settings
         self._reducer: FrameReducer | None = None
+        self._poni_wavelength_angstrom: float | None = None
 
     def prepare(self, shape: tuple[int, int]) -> "FrameReducer":
         """Return what reduces images of that shape; takes seconds the first time.
@@ -90,20 +93,39 @@ class ImageReduction:
         removes = self._settings.spots == "remove"
         pattern = pattern_of_polar(
             polar,
-            wavelength_angstrom or reducer.geometry.wavelength_angstrom,
+            wavelength_angstrom or self.poni_wavelength(reducer.geometry.shape),
             is_left_out=spots.is_spot if removes else None,
         )
         return ReducedImage(pattern, condition, condition.remarks(spots_removed=removes))
+
+    def poni_wavelength(self, shape: tuple[int, int]) -> float:
+        """Return the wavelength that the .poni file states.
+
+        Raises
+        ------
+        GeometryError
+            If it states none.
+        """
+        from phasepilot.models.diffraction.images.poni_file import read_geometry
+
+        if self._poni_wavelength_angstrom is None:
+            path = Path(self._settings.poni).expanduser()
+            self._poni_wavelength_angstrom = read_geometry(
+                path, image_shape=shape
+            ).wavelength_angstrom
+        return self._poni_wavelength_angstrom
 
     def _prepared(self, shape: tuple[int, int]) -> "FrameReducer":
         try:
             from phasepilot.models.diffraction.images.frame_reduction import FrameReducer
             from phasepilot.models.diffraction.images.poni_file import read_geometry
 
-            # The wavelength of a frame is known only with the frame; angles do not need it.
-            geometry = read_geometry(Path(self._settings.poni).expanduser(), image_shape=shape)
             return FrameReducer(
-                geometry,
+                read_geometry(
+                    Path(self._settings.poni).expanduser(),
+                    image_shape=shape,
+                    wavelength_angstrom=_ANY_WAVELENGTH_ANGSTROM,
+                ),
                 self._corrections(),
                 n_bins=self._settings.n_bins,
                 n_chi=self._settings.n_chi,

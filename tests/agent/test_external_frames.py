@@ -11,9 +11,10 @@ import bluesky.preprocessors as bpp
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from bluesky import RunEngine
 from experiment import Emitted, PausesOnce
-from ophyd.sim import SynAxis, SynSignalWithRegistry
+from ophyd.sim import SynAxis, SynSignal, SynSignalWithRegistry
 from ophyd_async.core import TriggerInfo
 from ring_detector import (
     SHAPE,
@@ -22,13 +23,14 @@ from ring_detector import (
     hdf5_detector,
     image_configuration,
     ring_image,
+    write_poni,
 )
 
 from phasepilot.agent.assets.array_place import Hdf5Rows
 from phasepilot.agent.assets.asset_reader import AssetReader
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.errors import AssetError
-from phasepilot.agent.frame_loading import loaded
+from phasepilot.agent.frame_loading import loaded, summed_exposures
 from phasepilot.agent.frames import Frame, FrameReader
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.models.networks.registry import PhaseModel
@@ -301,7 +303,9 @@ def test_an_energy_that_drifts_needs_no_new_integrator(
     tmp_path: Path, run_engine: RunEngine, model: PhaseModel
 ) -> None:
     energy = SynAxis(name="energy", value=12.39842 / WAVELENGTH_ANGSTROM)
-    agent = PhaseAgent(image_configuration(tmp_path, energy_field="energy"), model=model)
+    bare = write_poni(tmp_path / "bare.poni", wavelength=False)
+    settings = {"image": {"poni": str(bare)}, "energy_field": "energy"}
+    agent = PhaseAgent(image_configuration(tmp_path, **settings), model=model)
     run_engine.subscribe(agent)
     run_engine(bp.scan([hdf5_detector(tmp_path)], energy, 30.9, 31.1, 3))
     assert agent.wait(60)
@@ -384,3 +388,192 @@ def test_waits_until_a_writer_that_lets_nobody_read_has_closed_its_file(tmp_path
         writer.stdin.write("\n")
         writer.stdin.flush()
         assert AssetReader(20.0).read(Hdf5Rows(path, "d", 0)).item() == 1.0
+
+
+def test_replayed_documents_give_the_same_decisions_to_the_bit(
+    run_engine: RunEngine, tmp_path: Path, axis: SynAxis, model: PhaseModel
+) -> None:
+    configuration = image_configuration(
+        tmp_path, axis_field="pressure", monitor_field="det-sum", ignore={"lines_of": ["W"]}
+    )
+    live, emitted = PhaseAgent(configuration, model=model), Emitted()
+    run_engine.subscribe(live)
+    run_engine.subscribe(emitted)
+    detector = hdf5_detector(tmp_path, rng=np.random.default_rng(3))
+    run_engine(bp.scan([detector], axis, 1, 4, 4))
+    assert live.wait(60)
+    replayed = PhaseAgent(configuration, model=model)
+    for name, doc in emitted.documents:
+        replayed(name, doc)
+    assert replayed.wait(60)
+    advice = live.report().advice
+    assert [one.problem for one in advice] == [""] * 4
+    np.testing.assert_equal(
+        [one.values() for one in replayed.report().advice], [one.values() for one in advice]
+    )
+
+
+def test_a_fly_scan_is_judged_frame_by_frame(
+    run_engine: RunEngine, tmp_path: Path, model: PhaseModel
+) -> None:
+    agent = PhaseAgent(image_configuration(tmp_path), model=model)
+    run_engine.subscribe(agent)
+    run_engine(fly(hdf5_detector(tmp_path, rng=np.random.default_rng(4)), number=10))
+    assert agent.wait(60)
+    advice = agent.report().advice
+    assert [one.frame_seq_num for one in advice] == list(range(1, 11))
+    assert [one.problem for one in advice] == [""] * 10
+    assert all(one.crystal_system for one in advice)
+
+
+def test_an_image_in_the_event_itself_is_judged(
+    run_engine: RunEngine, tmp_path: Path, model: PhaseModel
+) -> None:
+    camera = SynSignal(name="det", func=ring_image)
+    agent = PhaseAgent(image_configuration(tmp_path), model=model)
+    run_engine.subscribe(agent)
+    run_engine(bp.count([camera], 2))
+    assert agent.wait(60)
+    assert [one.problem for one in agent.report().advice] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.ones((10, 10), dtype=np.int32), "the image must have the 240 x 320 pixels"),
+        (np.zeros(SHAPE, dtype=np.int32), "the image must show a sample"),
+        (np.full(SHAPE, -1, dtype=np.int32), "some pixel of the image must hold a count"),
+        (np.ones(300), "the frame must be an image, but its shape is"),
+    ],
+)
+def test_says_what_is_wrong_with_an_image(
+    run_engine: RunEngine, tmp_path: Path, model: PhaseModel, image: Any, message: str
+) -> None:
+    camera = SynSignal(name="det", func=lambda: image)
+    agent = PhaseAgent(image_configuration(tmp_path), model=model)
+    run_engine.subscribe(agent)
+    run_engine(bp.count([camera], 1))
+    assert agent.wait(60)
+    (advice,) = agent.report().advice
+    assert message in advice.problem
+    assert advice.reason.startswith("no advice")
+    assert not advice.crystal_system
+
+
+def test_says_when_geometry_or_wavelength_are_missing(
+    run_engine: RunEngine, tmp_path: Path, model: PhaseModel
+) -> None:
+    camera = SynSignal(name="det", func=ring_image)
+    bare = write_poni(tmp_path / "bare.poni", wavelength=False)
+    cases = {
+        "could not be read": {"image": {"poni": str(tmp_path / "none.poni")}},
+        "must state the wavelength": {"image": {"poni": str(bare)}},
+        "the wavelength must stand in": {"energy_field": "mono"},
+    }
+    for message, changes in cases.items():
+        agent = PhaseAgent(image_configuration(tmp_path, **changes), model=model)
+        token = run_engine.subscribe(agent)
+        run_engine(bp.count([camera], 1))
+        run_engine.unsubscribe(token)
+        assert agent.wait(60)
+        assert message in agent.report().advice[0].problem
+
+
+def test_rows_that_come_before_or_after_their_events_give_the_same_frames(tmp_path: Path) -> None:
+    """An archive gives all events first; a live scan each row before its event."""
+    start, descriptor, resource, *_ = flown(stream_resource(tmp_path / "x.h5"), [])
+    descriptor[1]["data_keys"]["pressure"] = {"source": "x", "dtype": "number", "shape": []}
+    rows = [("stream_datum", stream_datum(k, k + 1)) for k in range(3)]
+    events = [
+        ("event", {"descriptor": "d", "seq_num": k + 1, "time": 5.0 + k, "data": {"pressure": k}})
+        for k in range(3)
+    ]
+    configuration = image_configuration(tmp_path, axis_field="pressure")
+    live = [pair for both in zip(rows, events, strict=True) for pair in both]
+    merged = [("stream_datum", stream_datum(0, 3))]
+    stop = ("stop", {"run_start": "run"})
+    frames = {
+        way: frames_of([start, descriptor, resource, *documents, stop], configuration)
+        for way, documents in {"live": live, "archive": [*events, *merged]}.items()
+    }
+    assert frames["live"] == frames["archive"]
+    assert [frame.axis_value for frame in frames["live"]] == [0.0, 1.0, 2.0]
+
+
+def test_an_event_whose_row_never_came_is_reported(tmp_path: Path) -> None:
+    start, descriptor, resource, *_ = flown(stream_resource(tmp_path / "x.h5"), [])
+    event = ("event", {"descriptor": "d", "seq_num": 1, "time": 5.0, "data": {}})
+    stop = ("stop", {"run_start": "run"})
+    (frame,) = frames_of([start, descriptor, resource, event, stop], image_configuration(tmp_path))
+    with pytest.raises(AssetError, match="a stream_datum must announce the row of 'det'"):
+        loaded(frame, AssetReader(0.0))
+
+
+def test_a_series_that_goes_on_in_a_second_file_is_counted_on(tmp_path: Path) -> None:
+    write_hdf5(tmp_path / "one.h5", 2)
+    write_hdf5(tmp_path / "two.h5", 2)
+    start, descriptor, first, *_ = flown(stream_resource(tmp_path / "one.h5"), [])
+    second = ("stream_resource", stream_resource(tmp_path / "two.h5", uid="second"))
+    later = ("stream_datum", {**stream_datum(2, 4), "stream_resource": "second"})
+    stop = ("stop", {"run_start": "run"})
+    documents = [start, descriptor, first, ("stream_datum", stream_datum(0, 2)), second, later]
+    frames = frames_of([*documents, stop], image_configuration(tmp_path))
+    assets = AssetReader(0.0)
+    for frame in frames:
+        assert loaded(frame, assets).intensity.shape == (1, *SHAPE)
+    assert len(frames) == 4
+    assets.close()
+
+
+def test_reads_series_of_images_of_several_files_an_exposure(tmp_path: Path) -> None:
+    key = {"source": "x", "dtype": "array", "shape": [2, *SHAPE], "external": "STREAM:"}
+    resource = stream_resource(
+        tmp_path,
+        mimetype="multipart/related;type=image/tiff",
+        uri=f"file://localhost{tmp_path}/",
+        parameters={"template": "scan_{:06d}.tiff", "chunk_shape": [1, *SHAPE]},
+    )
+    start, descriptor, *rest = flown(resource, [(0, 2)])
+    descriptor[1]["data_keys"] = {"det": key}
+    for number in range(4):
+        tifffile.imwrite(tmp_path / f"scan_{number:06d}.tiff", np.full(SHAPE, number, np.uint16))
+    frames = frames_of([start, descriptor, *rest], image_configuration(tmp_path))
+    images = [loaded(frame, AssetReader(0.0)).intensity for frame in frames]
+    assert [image[:, 0, 0].tolist() for image in images] == [[0, 1], [2, 3]]
+    summed, n_exposures = summed_exposures(images[1], 2)
+    assert (summed[0, 0], n_exposures) == (5, 2)
+
+
+def test_exposures_of_an_event_keep_the_marks_of_dead_pixels() -> None:
+    stack = np.ones((3, 4, 4), dtype=np.int32)
+    stack[1, 0, 0] = -1
+    summed, _ = summed_exposures(stack, 2)
+    assert np.isnan(summed[0, 0])
+    assert summed[1, 1] == 3
+
+
+def test_an_unknown_kind_of_file_of_classic_ophyd_is_reported(tmp_path: Path) -> None:
+    key = {"source": "x", "dtype": "array", "shape": [1, *SHAPE], "external": "FILESTORE:"}
+    resource = {
+        "uid": "r",
+        "run_start": "run",
+        "spec": "EIGER9",
+        "root": "/",
+        "resource_path": "x",
+        "resource_kwargs": {},
+    }
+    datum = {"resource": "r", "datum_id": "r/0", "datum_kwargs": {"point_number": 0}}
+    event = {"descriptor": "d", "seq_num": 1, "time": 5.0}
+    documents: list[tuple[str, Any]] = [
+        ("start", {"uid": "run", "time": 1.0}),
+        ("descriptor", {"uid": "d", "run_start": "run", "time": 2.0, "data_keys": {"det": key}}),
+        ("resource", resource),
+        ("datum", datum),
+        ("event", {**event, "data": {"det": "r/0"}}),
+        ("event", {**event, "data": {"det": "r/1"}}),
+    ]
+    unknown, unseen = frames_of(documents, image_configuration(tmp_path))
+    with pytest.raises(AssetError, match="files of the kind 'EIGER9' must have a handler"):
+        loaded(unknown, AssetReader(0.0))
+    with pytest.raises(AssetError, match="its datum document was not seen"):
+        loaded(unseen, AssetReader(0.0))
