@@ -76,7 +76,7 @@ class IgnoreSettings(_Settings):
     two_theta_ranges_deg: tuple[tuple[float, float], ...] = ()
     lines_of: tuple[str, ...] = ()
     d_spacings_angstrom: tuple[float, ...] = ()
-    line_half_width: float = Field(0.01, gt=0, lt=0.2)
+    line_half_width: float = Field(default=0.01, gt=0, lt=0.2)
 
     @field_validator("q_ranges_per_angstrom", "two_theta_ranges_deg")
     @classmethod
@@ -112,7 +112,7 @@ class AssetSettings(_Settings):
     """
 
     root_map: dict[str, str] = Field(default_factory=dict)
-    wait_s: float = Field(10.0, ge=0, le=600)
+    wait_s: float = Field(default=10.0, ge=0, le=600)
 
     @field_validator("root_map")
     @classmethod

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from phasepilot.agent.archive.document_codec import Document
 from phasepilot.agent.errors import DocumentError
 
 # Enough for every descriptor that comes with the first readings of each stream.
@@ -88,7 +87,7 @@ class RunDescription:
         return found | self.streams.get(stream, {})
 
 
-def describe_run(documents: Iterable[Document]) -> RunDescription:
+def describe_run(documents: Iterable[tuple[str, Mapping[str, Any]]]) -> RunDescription:
     """Return what the documents of one run offer; the first of them are enough.
 
     Raises

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
 import numpy as np
 from event_model import compose_resource
 from numpy.typing import NDArray
 from ophyd import Device, DeviceStatus
-from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
+from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
 from ophyd_async.sim import PatternGenerator, SimBlobDetector
 from powder_on_detector import ceria_lines, make_geometry
 
@@ -86,6 +88,23 @@ def hdf5_detector(
             StaticPathProvider(UUIDFilenameProvider(), directory), RingGenerator(rng), name=name
         )
     return detector  # noqa: RET504 - named and connected when the block is left
+
+
+def fly(detector: Any, *, number: int, livetime: float = 0.01, per_event: int = 1) -> Any:
+    @bpp.stage_decorator([detector])
+    @bpp.run_decorator()
+    def plan() -> Any:
+        info = TriggerInfo(
+            number_of_events=number, livetime=livetime, collections_per_event=per_event
+        )
+        yield from bps.prepare(detector, info, wait=True)
+        yield from bps.declare_stream(detector, name="primary", collect=True)
+        yield from bps.kickoff(detector, wait=True)
+        yield from bps.collect_while_completing(
+            flyers=[detector], dets=[detector], flush_period=0.05, stream_name="primary"
+        )
+
+    return plan()
 
 
 class SeriesDetector(Device):

@@ -76,7 +76,7 @@ class DatumAssets:
         whole = relative if not root else f"{root.rstrip('/')}/{relative.lstrip('/')}"
         path = mapped(whole, self._root_map)
         where = dict(datum.get("datum_kwargs", {}))
-        number = int(where.get("point_number", where.get("index", 0)))
+        number = int(where.get("point_number") or where.get("index") or 0)
         n_frames = int(kwargs.get("frame_per_point", 1) or 1)
         if spec in _HDF5_SPECS:
             dataset = str(kwargs.get("key") or kwargs.get("dataset") or _AREA_DETECTOR_DATASET)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -12,7 +12,8 @@ from phasepilot.agent.cli.console import console, print_error, reporting_errors
 from phasepilot.agent.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:
-    from phasepilot.agent.archive.document_codec import Document
+    from collections.abc import Mapping
+
     from phasepilot.agent.run_description import RunDescription
 
 config = typer.Typer(no_args_is_help=True, help="Write and check the configuration of a beamline.")
@@ -102,7 +103,7 @@ def _described(
         return describe_run(archived_documents(find_run(client, run)))
 
 
-def _documents_of(path: Path) -> "Iterable[Document]":
+def _documents_of(path: Path) -> "Iterable[tuple[str, Mapping[str, Any]]]":
     if path.suffix == ".documents":
         from phasepilot.agent.archive.document_log import read_documents
 
@@ -110,7 +111,7 @@ def _documents_of(path: Path) -> "Iterable[Document]":
     return _json_lines(path)
 
 
-def _json_lines(path: Path) -> "Iterable[Document]":
+def _json_lines(path: Path) -> "Iterable[tuple[str, Mapping[str, Any]]]":
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:

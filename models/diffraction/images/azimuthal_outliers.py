@@ -77,7 +77,7 @@ def find_spots(polar: PolarImage, *, n_sigma: float = 6.0, least_ratio: float = 
     in_rings = np.maximum(polar.signal, 0).sum(axis=1, dtype=np.float64)
     in_spots = np.bincount(rows, (excess * weight)[is_bright], minlength=in_rings.size)
     total = float(in_rings.sum())
-    is_spot = _widened(rows, columns, mean.shape)
+    is_spot = _widened(rows, columns, mean)
     return Spots(
         is_spot=is_spot,
         n_spots=_n_separate(is_spot) if rows.size else 0,
@@ -102,12 +102,13 @@ def _quantile(in_order: Float32Array, n_cells: IntArray, part: float) -> Float32
     return np.asarray(np.take_along_axis(in_order, place[:, None], axis=1)[:, 0])
 
 
-def _widened(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> BoolArray:
+def _widened(rows: IntArray, columns: IntArray, mean: Float32Array) -> BoolArray:
     """Return the cells and their neighbours, across the ends of the azimuth too."""
-    is_spot = np.zeros(shape, dtype=bool)
+    is_spot = np.zeros_like(mean, dtype=bool)
+    n_bins, n_chi = mean.shape
     for up in range(-_REACH[0], _REACH[0] + 1):
         for along in range(-_REACH[1], _REACH[1] + 1):
-            is_spot[np.clip(rows + up, 0, shape[0] - 1), (columns + along) % shape[1]] = True
+            is_spot[np.clip(rows + up, 0, n_bins - 1), (columns + along) % n_chi] = True
     return is_spot
 
 

@@ -190,7 +190,7 @@ class FrameReducer:
             if self._dummy is not None:
                 is_dead |= np.abs(flat - self._dummy) <= self._dummy_reach
             return np.asarray(is_dead | self._is_gap_always)
-        return self._is_gap_always.copy()
+        return np.array(self._is_gap_always)
 
     def _weight(self, is_gap: BoolArray) -> Float32Array:
         """Return the response in each cell; dead pixels are mostly those of the last image."""
