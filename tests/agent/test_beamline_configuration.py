@@ -1,6 +1,5 @@
 """One file a beamline: written from a run, read, checked, and what its lines do to frames."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ from event_model import compose_run, pack_event_page
 from experiment import make_beamline
 from ophyd.sim import SynAxis
 from ring_detector import hdf5_detector, write_poni
-from typer.testing import CliRunner
 
-from phasepilot.agent.cli import app
 from phasepilot.agent.configuration import AgentConfiguration, configuration_from_json
 from phasepilot.agent.configuration_check import configuration_problems
 from phasepilot.agent.configuration_file import read_configuration
@@ -50,14 +47,6 @@ def pattern_run(run_engine: RunEngine) -> Documents:
     return measured(run_engine, bp.scan([beamline.detector], beamline.cell, 0, 1, 2))
 
 
-def as_json_lines(documents: Documents, path: Path) -> Path:
-    def plain(value: Any) -> Any:
-        return value.tolist() if hasattr(value, "tolist") else list(value)
-
-    path.write_text("\n".join(json.dumps(pair, default=plain) for pair in documents))
-    return path
-
-
 def test_a_configuration_written_for_images_is_complete_but_for_the_geometry(
     run_engine: RunEngine, tmp_path: Path
 ) -> None:
@@ -87,24 +76,6 @@ def test_a_configuration_written_for_patterns_is_complete(
     assert configuration.axis_field == "cell_pressure_gpa"
     assert configuration.exposure_field == "detector_exposure_s"
     assert configuration_problems(configuration, run) == []
-
-
-def test_the_command_line_writes_and_checks(run_engine: RunEngine, tmp_path: Path) -> None:
-    documents = str(as_json_lines(pattern_run(run_engine), tmp_path / "run.jsonl"))
-    file = str(tmp_path / "beamline.yaml")
-    command = CliRunner()
-    written = command.invoke(app, ["config", "init", "--documents", documents, "-o", file])
-    assert written.exit_code == 0, written.output
-    checked = command.invoke(app, ["config", "check", file, "--documents", documents])
-    assert checked.exit_code == 0, checked.output
-    assert "nothing is missing" in checked.output
-    text = Path(file).read_text().replace("cell_pressure_gpa", "cell_presure_gpa")
-    Path(file).write_text(text)
-    refused = command.invoke(app, ["config", "check", file, "--documents", documents])
-    assert refused.exit_code == 1
-    assert "Did you mean 'cell_pressure_gpa'?" in refused.output
-    assert command.invoke(app, ["config", "init"]).exit_code == 1
-    assert command.invoke(app, ["config", "init", "--run", "x"]).exit_code == 1
 
 
 @pytest.mark.parametrize(
