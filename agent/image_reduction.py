@@ -1,5 +1,7 @@
 """From the image of a frame to its pattern, as the configuration of the detector says."""
 
+import contextlib
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +151,16 @@ class ImageReduction:
             solid_angle=settings.solid_angle,
             saturation_counts=settings.saturation_counts,
         )
+
+
+def files_sha256(settings: ImageSettings) -> str:
+    """Return a checksum of the files that reduce images, so that a record tells if they changed."""
+    digest = hashlib.sha256()
+    for path in (settings.poni, settings.mask, settings.dark, settings.flat):
+        with contextlib.suppress(OSError):  # frames say that it is missing
+            digest.update(Path(path).expanduser().read_bytes() if path else b"")
+        digest.update(b"|")
+    return digest.hexdigest()
 
 
 def _image(path: str | None) -> NDArray[Any] | None:

@@ -20,6 +20,7 @@ from phasepilot.agent.errors import AgentError
 from phasepilot.agent.frame_loading import loaded
 from phasepilot.agent.frame_pipeline import FramePipeline
 from phasepilot.agent.frames import MAX_OPEN_RUNS, Frame, FrameReader
+from phasepilot.agent.image_reduction import files_sha256
 from phasepilot.agent.run_history import RunHistory, RunReport
 from phasepilot.agent.steering import Steerer
 from phasepilot.agent.worker import Worker
@@ -76,6 +77,8 @@ class PhaseAgent:
         )
         steerer = Steerer(configuration.steering, index)
         cells = CellMeasurement(index, configuration.marker)
+        image = configuration.image
+        self._image_files = {} if image is None else {"agent_image_sha256": files_sha256(image)}
         self._pipeline = FramePipeline(configuration, self._model, steerer, cells)
         self._reader = FrameReader(configuration)
         self._assets = AssetReader(configuration.assets.wait_s)
@@ -164,6 +167,7 @@ class PhaseAgent:
             "agent_model": self._model.card.name,
             "agent_model_sha256": self._model.card.sha256,
             "agent_configuration": self.configuration.model_dump_json(),
+            **self._image_files,
         }
 
     def wait(self, timeout_s: float = 10.0) -> bool:

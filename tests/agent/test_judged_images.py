@@ -113,6 +113,16 @@ def test_a_fly_scan_is_judged_frame_by_frame(
     assert all(one.crystal_system for one in advice)
 
 
+def test_the_record_tells_when_the_geometry_was_changed(tmp_path: Path, model: PhaseModel) -> None:
+    first = PhaseAgent(image_configuration(tmp_path), model=model).settings()
+    again = PhaseAgent(image_configuration(tmp_path), model=model).settings()
+    assert again == first
+    configuration = image_configuration(tmp_path)
+    (tmp_path / "rings.poni").write_text("Distance: 1.0")
+    changed = PhaseAgent(configuration, model=model).settings()
+    assert changed["agent_image_sha256"] != first["agent_image_sha256"]
+
+
 def test_an_image_in_the_event_itself_is_judged(
     run_engine: RunEngine, tmp_path: Path, model: PhaseModel
 ) -> None:
