@@ -21,8 +21,10 @@ from phasepilot.agent.errors import ConfigurationError, DocumentError
 from phasepilot.agent.frame_pattern import KEV_ANGSTROM, FramePatterns
 from phasepilot.agent.frames import Frame, FrameReader, Geometry
 from phasepilot.agent.known_lines import line_positions
+from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.agent.run_description import RunDescription, describe_run
 from phasepilot.models.errors import PatternError
+from phasepilot.models.networks.registry import PhaseModel
 
 Documents = list[tuple[str, Any]]
 
@@ -290,3 +292,29 @@ def test_a_page_of_thousands_of_rows_gives_each_frame_once_and_a_copy_of_its_own
     rows[:] = -1
     assert [f.seq_num for f in frames] == list(range(1, n_rows + 1))
     assert [f.intensity[0] for f in frames] == [200.0 * k for k in range(n_rows)]
+
+
+def test_a_frame_in_a_hundredth_of_the_beam_is_compared_by_its_monitor(
+    run_engine: RunEngine, model: PhaseModel
+) -> None:
+    values = {
+        "intensity_field": "detector_intensity",
+        "two_theta_field": "detector_two_theta_deg",
+        "wavelength_field": "detector_wavelength_angstrom",
+        "axis_field": "cell_pressure_gpa",
+    }
+    problems = {}
+    for monitor_field in (None, "i0"):
+        configuration = AgentConfiguration(**values, monitor_field=monitor_field)
+        agent = PhaseAgent(configuration, model=model)
+        for name, doc in pattern_run(run_engine):
+            if name == "event":
+                share = 1.0 if doc["seq_num"] == 1 else 0.01
+                counts = share * np.asarray(doc["data"]["detector_intensity"])
+                data = {**doc["data"], "detector_intensity": counts, "i0": 5e4 * share}
+                doc = {**doc, "data": data}
+            agent(name, doc)
+        assert agent.wait()
+        problems[monitor_field] = agent.report().advice[1].problem
+    assert "the beam may be lost" in str(problems[None])
+    assert problems["i0"] == ""
