@@ -4,8 +4,11 @@ pyFAI splits the pixels, once for a geometry. Multiplying its matrix ourselves t
 the time of its integrators, which correct and check every pixel anew in each image.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse
@@ -18,6 +21,9 @@ from phasepilot.models.diffraction.images.detector_geometry import (
 
 # Each pixel is shared among the cells that its square covers, as in `azimuthal_integration`.
 _SPLIT = "full"
+# Blocks of pixels that are multiplied at the same time, in threads: as many on every machine, since
+# the order of the sums decides their last bits.
+_N_BLOCKS = 4
 # Angles do not depend on the wavelength, so a drifting energy must not build the matrix anew.
 _ANY_WAVELENGTH_ANGSTROM = 1.0
 
@@ -32,13 +38,13 @@ class PolarProjection:
         Centres of the cells, uniform over all angles that the detector sees.
     chi_deg : ndarray, shape (n_chi,)
         Centres in azimuth, from -180 to 180, as in `azimuthal_integration.Cake`.
-    parts : csc_matrix of float32, shape (n_bins * n_chi, n_pixels)
-        The cells of one angle are neighbours.
+    blocks : tuple of csc_matrix of float32, shape (n_bins * n_chi, pixels of the block)
+        Parts of the pixels, which follow each other; the cells of one angle are neighbours.
     """
 
     two_theta_deg: FloatArray
     chi_deg: FloatArray
-    parts: scipy.sparse.csc_matrix
+    blocks: tuple[scipy.sparse.csc_matrix, ...]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -47,11 +53,24 @@ class PolarProjection:
 
     def summed(self, pixels: Float32Array) -> Float32Array:
         """Return what each cell holds of an image given as one row, shape (n_bins, n_chi)."""
-        return np.asarray((self.parts @ pixels).reshape(self.shape))
+        edges = zip(self.blocks, pairwise(self._edges), strict=True)
+        jobs = [_threads().submit(block.dot, pixels[low:high]) for block, (low, high) in edges]
+        total = jobs[0].result()
+        for job in jobs[1:]:
+            total += job.result()
+        return np.asarray(total.reshape(self.shape))
 
     def summed_over(self, chosen: IntArray, pixels: Float32Array) -> Float32Array:
         """Return the same for some pixels only, given with their places in the row."""
-        return np.asarray((self.parts[:, chosen] @ pixels).reshape(self.shape))
+        total = np.zeros(int(np.prod(self.shape)), dtype=np.float32)
+        for block, (low, high) in zip(self.blocks, pairwise(self._edges), strict=True):
+            inside = (chosen >= low) & (chosen < high)
+            total += block[:, chosen[inside] - low] @ pixels[inside]
+        return np.asarray(total.reshape(self.shape))
+
+    @property
+    def _edges(self) -> IntArray:
+        return np.cumsum([0, *(block.shape[1] for block in self.blocks)])
 
 
 def polar_projection(geometry: DetectorGeometry, n_bins: int, n_chi: int) -> PolarProjection:
@@ -65,6 +84,11 @@ def polar_projection(geometry: DetectorGeometry, n_bins: int, n_chi: int) -> Pol
     return _projection(
         replace(geometry, wavelength_angstrom=_ANY_WAVELENGTH_ANGSTROM), n_bins, n_chi
     )
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(_N_BLOCKS, os.cpu_count() or 1), "polar-projection")
 
 
 @lru_cache(maxsize=2)
@@ -87,8 +111,9 @@ def _projection(geometry: DetectorGeometry, n_bins: int, n_chi: int) -> PolarPro
     # pyFAI 2026.9 shares the very first pixel by memory that it has not set, differently in each
     # process; without it, the same image gives the same bits everywhere.
     by_pixel.data[: by_pixel.indptr[1]] = 0.0
+    edges = np.linspace(0, by_pixel.shape[1], _N_BLOCKS + 1).astype(np.intp)
     return PolarProjection(
         two_theta_deg=np.degrees(np.asarray(engine.bin_centers0, dtype=np.float64)),
         chi_deg=np.asarray(-180 + (np.arange(n_chi) + 0.5) * (360 / n_chi)),
-        parts=by_pixel,
+        blocks=tuple(by_pixel[:, low:high] for low, high in pairwise(edges)),
     )
