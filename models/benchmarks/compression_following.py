@@ -24,10 +24,11 @@ from phasepilot.models.tracking.lattice import (
     KnownLines,
     known_lines,
     refined_cell,
-    starting_strain,
+    starting_strains,
 )
 from phasepilot.models.tracking.phase_state import PhaseState, Stage, TrackerSettings
-from phasepilot.models.tracking.phase_tracker import TrackerState, advance
+from phasepilot.models.tracking.phase_tracker import advance
+from phasepilot.models.tracking.tracker_state import TrackerState
 
 TRACKER = "tracker"
 _MOST_WORKERS = 2
@@ -250,7 +251,7 @@ def _cell_errors(
             continue
         if lines is None:
             lines = known_lines(old.crystal, frame.grid)
-        strain = starting_strain(lines, frame.signal, frame.grid)
+        (strain,) = starting_strains(lines, frame.signal, frame.grid)
         found = refined_cell(lines, frame.signal, frame.grid, strain=strain)
         varied = float(run.course.varied[index])
         lengths = np.array(old.crystal.cell[:3]) * old.length_ratios(varied)

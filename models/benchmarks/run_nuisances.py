@@ -72,7 +72,6 @@ class OtherLines:
 
 def other_lines(rng: np.random.Generator, strain: FloatArray) -> OtherLines:
     """Return lines of a gasket, of a medium that strains more, of both or of none."""
-    """Return the lines of a gasket, a medium, both or none; the medium strains more."""
     angles: list[FloatArray] = [np.empty((strain.size, 0))]
     relative: list[FloatArray] = [np.empty(0)]
     if rng.random() < 0.6:

@@ -1,14 +1,21 @@
-"""How strongly unexplained lines speak for a change of phase, and how often noise alone does.
+"""How strongly a frame speaks for a change of phase, and how often noise alone does.
+
+Unexplained lines are one kind of evidence; how known lines fade, change their ratios and broaden
+are three others. Each has a tail of its own in runs without a transition. They are brought to the
+same scale, and the strongest counts.
 
 A new phase brings several lines; a reflection of a diamond or of a stray crystal is a single one.
-So the statistic takes the two highest unexplained lines, and lets the higher one count only a
-little more than the lower one. A phase that shows a single line in the measured range is missed.
+So the evidence of new lines takes the two highest, and lets the higher one count only a little more
+than the lower one. A phase that shows a single line in the measured range is missed.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from phasepilot.models.tracking.left_over import UnexplainedLine
+from phasepilot.models.tracking.phase_state import SeenIn
+from phasepilot.models.tracking.watched_lines import LineChanges
 
 # On null runs (models/benchmarks/compression_runs.py, seeds that the benchmark does not report) the
 # statistic rises above t about 10,000 exp(-(t - level) / scale) times in 10,000 frames. Printed by
@@ -20,6 +27,54 @@ NULL_LEVEL = 1.43
 NULL_SCALE = 0.8
 # The higher line counts at most this much more than the lower one.
 _LEAD = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class NullTail:
+    """How often a statistic rises above t without a transition, and how often it may.
+
+    About 10,000 exp(-(t - level) / scale) times in 10,000 frames; `share` is of the false alarms.
+    """
+
+    level: float
+    scale: float
+    share: float
+
+    def on_common_scale(self, statistic: float) -> float:
+        """Return the statistic as it would be if its tail were that of the alarm level."""
+        surprise = (statistic - self.level) / self.scale + math.log(self.share)
+        return NULL_LEVEL + NULL_SCALE * surprise
+
+
+_NEW_LINES = NullTail(NULL_LEVEL, NULL_SCALE, 0.7)
+_FADING = NullTail(0.5, 0.3, 0.1)
+_RATIOS = NullTail(0.5, 0.2, 0.1)
+_WIDTHS = NullTail(0.5, 0.2, 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for a change in a frame; see `change_statistic` and `LineChanges`."""
+
+    new_lines: float
+    known_lines: LineChanges
+
+    @property
+    def by_kind(self) -> dict[SeenIn, float]:
+        """Each kind of evidence on the scale of the alarm level."""
+        known = self.known_lines
+        return {
+            SeenIn.NEW_LINES: _NEW_LINES.on_common_scale(self.new_lines),
+            SeenIn.FADING: _FADING.on_common_scale(known.fading),
+            SeenIn.RATIOS: _RATIOS.on_common_scale(known.ratios),
+            SeenIn.WIDTHS: _WIDTHS.on_common_scale(known.widths),
+        }
+
+    @property
+    def strongest(self) -> tuple[SeenIn, float]:
+        """The kind of evidence that counts, and how much; never below 0."""
+        kind, statistic = max(self.by_kind.items(), key=lambda one: one[1])
+        return kind, max(0.0, statistic)
 
 
 def change_statistic(lines: Sequence[UnexplainedLine]) -> float:

@@ -12,6 +12,8 @@ from phasepilot.models.tracking.line_shift import shifted
 # Line intensities may differ this much from the reference (texture, grain statistics, a fraction of
 # a bin of shift) without being called a change.
 MODEL_ERROR = 0.06
+# Or so many times what they scatter from frame to frame, where rings are spotty.
+_GRAINS = 1.5
 # What is left over counts in units of this share of the strongest line at least. Weak lines of a
 # cell that were taken for the sample's are fainter than a phase that begins.
 FAINT_SHARE = 0.004
@@ -47,11 +49,13 @@ class UnexplainedLine:
     significance: float
 
 
-def next_noise(noise: Noise | None, frame: Frame, explanation: Explanation) -> Noise:
+def next_noise(
+    noise: Noise | None, frame: Frame, explanation: Explanation, grain_scatter: float
+) -> Noise:
     """Return the noise with one more frame averaged in, by the median over blocks of bins."""
     expected = _line_sum(explanation.expected + frame.background)
     left = _line_sum(explanation.left)
-    tolerance = _tolerance(explanation.expected)
+    tolerance = _tolerance(explanation.expected, grain_scatter)
     previous = 1.0 if noise is None else _per_bin(noise, left.size)
     is_quiet = explanation.is_covered & (expected > 0) & (tolerance**2 < 0.5 * previous * expected)
     ratio = np.where(is_quiet, np.abs(left) / np.sqrt(np.maximum(expected, 1e-12)), np.inf)
@@ -64,7 +68,9 @@ def next_noise(noise: Noise | None, frame: Frame, explanation: Explanation) -> N
     return Noise(mixed, n_frames)
 
 
-def significance(frame: Frame, explanation: Explanation, noise: Noise) -> FloatArray:
+def significance(
+    frame: Frame, explanation: Explanation, noise: Noise, grain_scatter: float
+) -> FloatArray:
     """Return how far each line's width of bins stands above the expected, in standard deviations.
 
     Square roots keep the tail of low counts Gaussian (Anscombe).
@@ -75,7 +81,7 @@ def significance(frame: Frame, explanation: Explanation, noise: Noise) -> FloatA
     root = np.sqrt(np.maximum(expected + left, 0.0) + 0.375) - np.sqrt(expected + 0.375)
     known = _line_sum(explanation.expected)
     faint = FAINT_SHARE * float(known.max(initial=0.0, where=explanation.is_covered))
-    tolerance = np.hypot(_tolerance(explanation.expected), faint) / dispersion
+    tolerance = np.hypot(_tolerance(explanation.expected, grain_scatter), faint) / dispersion
     scaled = 2 * root / np.sqrt(1 + tolerance**2 / np.maximum(expected, 1e-3))
     return np.where(explanation.is_covered, scaled, 0.0)
 
@@ -115,8 +121,9 @@ def near_lines(score: FloatArray, threshold: float) -> BoolArray:
     return np.asarray(maximum_filter1d(score > threshold, 2 * _LINE_BINS + 1))
 
 
-def _tolerance(expected: FloatArray) -> FloatArray:
-    return np.asarray(MODEL_ERROR * maximum_filter1d(_line_sum(expected), 2 * _LINE_BINS + 1))
+def _tolerance(expected: FloatArray, grain_scatter: float) -> FloatArray:
+    share = max(MODEL_ERROR, _GRAINS * grain_scatter)
+    return np.asarray(share * maximum_filter1d(_line_sum(expected), 2 * _LINE_BINS + 1))
 
 
 def _line_sum(values: FloatArray) -> FloatArray:

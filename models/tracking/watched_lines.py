@@ -1,0 +1,192 @@
+"""The known lines themselves: whether they fade, change their ratios, or broaden and split.
+
+What a phase transition does without bringing new lines shows in how the strengths and widths of
+known lines differ from what they were some frames ago. Drifts of texture, dose, crystallite size
+and background are slower, and the beam scales everything alike.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
+
+from phasepilot.models.arrays import FloatArray
+from phasepilot.models.tracking.components import Component, Explanation, Frame
+from phasepilot.models.tracking.line_shift import shifted
+
+_MOST_LINES = 16
+# A line must be this strong, against the strongest and against its noise, to be watched.
+_FAINTEST = 0.02
+_CLEAREST = 12.0
+# Half widths in bins: of a line with its surroundings, and of its middle.
+_HALF_BINS = 12.0
+_MIDDLE_BINS = 3.0
+_APART_BINS = 10
+# How far a line may lie from where it is expected, and how fast that is followed.
+_FOLLOWED = 0.3
+_FARTHEST_STEP_BINS = 0.5
+# Frames whose mean is compared with the mean of earlier ones, those left out between, and the most.
+_RECENT = 3
+_GAP = 4
+_MOST_FRAMES = 32
+_FEWEST_EARLIER = 8
+# What drifts and imperfect subtraction do to a logarithm meanwhile.
+_FADING_TOLERANCE = 0.10
+_RATIO_TOLERANCE = 0.10
+_WIDTH_TOLERANCE = 0.05
+_LEAST_SCATTER = 0.005
+_FEWEST_LINES = 3
+# A strength is not followed below this share of what it was.
+_GONE = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedLines:
+    """The sample's strong lines over the last frames.
+
+    Attributes
+    ----------
+    centres : ndarray, shape (n_lines,)
+        In bins, where the lines lay in the first frame of the current phase, followed slowly.
+    strength : ndarray, shape (n_lines,)
+        Of the reference.
+    history : ndarray, shape (n_frames, 1 + 2 n_lines)
+        Logarithms: lines over background, strength of each line, share of it in its middle.
+    """
+
+    centres: FloatArray
+    strength: FloatArray
+    history: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class LineChanges:
+    """How much known lines differ from earlier frames; each about 1 or less where nothing happens.
+
+    Attributes
+    ----------
+    fading : float
+        All lines together against the background, in standard deviations.
+    ratios, widths : float
+        Root mean square over lines, in standard deviations, without the line that differs most.
+    """
+
+    fading: float = 0.0
+    ratios: float = 0.0
+    widths: float = 0.0
+
+
+def watched(sample: Component, frame: Frame) -> WatchedLines | None:
+    """Return the lines of the sample to watch from now on; None where too few stand out."""
+    smooth = uniform_filter1d(sample.lines, 5)
+    highest = maximum_filter1d(smooth, 2 * _APART_BINS + 1)
+    level = uniform_filter1d(frame.background, 5)
+    clear = _CLEAREST * np.sqrt(np.maximum(smooth + level, 0.0) / 5)
+    is_top = (smooth == highest) & (smooth > _FAINTEST * smooth.max(initial=0.0)) & (smooth > clear)
+    margin = math.ceil(2 * _HALF_BINS)
+    is_top &= sample.is_known
+    is_top[:margin] = is_top[-margin:] = False
+    tops = np.flatnonzero(is_top)
+    tops = np.sort(tops[np.argsort(-smooth[tops])][:_MOST_LINES])
+    if tops.size < _FEWEST_LINES:
+        return None
+    centres = tops.astype(np.float64)
+    strength = _sums(sample.lines, centres, _HALF_BINS)
+    nothing = np.empty((0, 1 + 2 * tops.size))
+    return WatchedLines(centres, np.maximum(strength, 1e-12), nothing)
+
+
+def with_frame(
+    watch: WatchedLines, frame: Frame, explanation: Explanation, shift_bins: float
+) -> WatchedLines:
+    """Return the watched lines with one more frame."""
+    row, moved_bins = _measured(watch, frame, explanation, shift_bins)
+    history = np.concatenate([watch.history[1 - _MOST_FRAMES :], row[None]])
+    step = np.clip(_FOLLOWED * moved_bins, -_FARTHEST_STEP_BINS, _FARTHEST_STEP_BINS)
+    return replace(watch, centres=watch.centres + step, history=history)
+
+
+def with_changing_frame(
+    watch: WatchedLines, frame: Frame, explanation: Explanation, shift_bins: float
+) -> WatchedLines:
+    """Return the same while phases change: what was before the change stays to compare with."""
+    row, _ = _measured(watch, frame, explanation, shift_bins)
+    latest = np.concatenate([watch.history[1 - _RECENT :], row[None]])
+    return replace(watch, history=np.concatenate([watch.history[:-_RECENT], latest]))
+
+
+def _measured(
+    watch: WatchedLines, frame: Frame, explanation: Explanation, shift_bins: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return a row of the history, and by how many bins the lines lie beside their centres."""
+    lines = (frame.lines - explanation.parts[1:].sum(axis=0)) * frame.is_measured
+    lines = np.asarray(shifted(lines, -shift_bins))
+    amplitude = max(float(explanation.amplitudes[0]), 1e-6)
+    total = np.maximum(_sums(lines, watch.centres, _HALF_BINS), _GONE * amplitude * watch.strength)
+    middle = np.maximum(_sums(lines, watch.centres, _MIDDLE_BINS), _GONE * total)
+    moment = _sums(lines * np.arange(lines.size), watch.centres, _HALF_BINS)
+    background = float(frame.background.sum()) + 1e-9
+    row = np.concatenate(
+        [[np.log(total.sum() / background)], np.log(total), np.log(middle / total)]
+    )
+    return row, moment / total - watch.centres
+
+
+def lost_share(watch: WatchedLines | None) -> float:
+    """Return how much of the lines, against the background, has gone since the earlier frames."""
+    if watch is None or len(watch.history) <= _GAP + _RECENT:
+        return 0.0
+    earlier = watch.history[: -_RECENT - _GAP, 0].mean()
+    return max(0.0, 1 - math.exp(float(watch.history[-1, 0] - earlier)))
+
+
+def line_changes(watch: WatchedLines | None) -> LineChanges:
+    """Return how far the last frames are from the earlier ones."""
+    if watch is None or len(watch.history) < _FEWEST_EARLIER + _GAP + _RECENT:
+        return LineChanges()
+    recent = watch.history[-_RECENT:].mean(axis=0)
+    earlier = watch.history[: -_RECENT - _GAP]
+    change = recent - earlier.mean(axis=0)
+    variance = _scatter(watch) ** 2 * (1 / _RECENT + 1 / len(earlier))
+    n_lines = watch.strength.size
+    ratios, widths = slice(1, 1 + n_lines), slice(1 + n_lines, None)
+    centred = change[ratios] - np.median(change[ratios])
+    broader = np.maximum(-change[widths], 0.0)
+    return LineChanges(
+        fading=max(0.0, -float(change[0]) / math.sqrt(variance[0] + _FADING_TOLERANCE**2)),
+        ratios=_typical(centred / np.sqrt(variance[ratios] + _RATIO_TOLERANCE**2)),
+        widths=_typical(broader / np.sqrt(variance[widths] + _WIDTH_TOLERANCE**2)),
+    )
+
+
+def grain_scatter(watch: WatchedLines | None) -> float:
+    """Return how much the steadier lines scatter from frame to frame, relative; 0 if unknown."""
+    if watch is None or len(watch.history) < _FEWEST_EARLIER:
+        return 0.0
+    n_lines = watch.strength.size
+    return float(np.quantile(_scatter(watch)[1 : 1 + n_lines], 0.25))
+
+
+def _scatter(watch: WatchedLines) -> FloatArray:
+    """Return one standard deviation of a frame, from differences of successive ones."""
+    n_lines = watch.strength.size
+    history = watch.history.copy()
+    strengths = history[:, 1 : 1 + n_lines]
+    strengths -= np.median(strengths, axis=1, keepdims=True)
+    steps = np.abs(np.diff(history, axis=0))
+    return np.maximum(1.4826 / math.sqrt(2) * np.median(steps, axis=0), _LEAST_SCATTER)
+
+
+def _typical(deviations: FloatArray) -> float:
+    """Return the root mean square without the largest: one line alone may have met a stray one."""
+    squared = np.sort(deviations**2)[:-1]
+    return float(math.sqrt(squared.mean())) if squared.size else 0.0
+
+
+def _sums(values: FloatArray, centres: FloatArray, half_bins: float) -> FloatArray:
+    """Return the sums between half a width below and above the centres, parts of bins included."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    edges = np.arange(values.size + 1) - 0.5
+    above = np.interp(centres + half_bins, edges, total)
+    return np.asarray(above - np.interp(centres - half_bins, edges, total))
