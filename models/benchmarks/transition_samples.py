@@ -298,9 +298,9 @@ FITTED_ON = SampleSet(
                 axis_shares=(0.38, 0.38, 0.24),
             ),
             _phase(_rutile("SiO2 stishovite", "Si", "O", 4.18, 2.667, 0.306), 300.0),
-            15.0,
-            5.0,
-            25.0,
+            8.0,
+            1.0,
+            12.0,
         ),
     ),
     heated=(

@@ -23,6 +23,9 @@ _FEWEST_QUIET = 20
 # Share of the past in the running mean of the significance: about two frames count.
 _MEMORY = 0.4
 _NEAR_BINS = 2 * _LINE_BINS
+# A strong line's tails and what disturbs the background about it are no lines of their own.
+_TAIL_BINS = 70
+_TAIL_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,9 @@ def highest_lines(score: FloatArray, *, n_lines: int = 2) -> tuple[UnexplainedLi
         if remaining[top] <= 0:
             break
         found.append(UnexplainedLine(top, float(remaining[top])))
+        near = slice(max(0, top - _TAIL_BINS), top + _TAIL_BINS + 1)
+        is_tail = remaining[near] < _TAIL_SHARE * remaining[top]
+        remaining[near] = np.where(is_tail, 0.0, remaining[near])
         remaining[max(0, top - _NEAR_BINS) : top + _NEAR_BINS + 1] = 0.0
     return tuple(found)
 

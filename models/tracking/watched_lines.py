@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from phasepilot.models.arrays import FloatArray
+from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.tracking.components import Component, Explanation, Frame
 from phasepilot.models.tracking.line_shift import shifted
 
@@ -23,6 +23,8 @@ _CLEAREST = 12.0
 _HALF_BINS = 12.0
 _MIDDLE_BINS = 3.0
 _APART_BINS = 10
+_ALONE_BINS = 30
+_DISTURBING = 0.1
 # How far a line may lie from where it is expected, and how fast that is followed.
 _FOLLOWED = 0.3
 _FARTHEST_STEP_BINS = 0.5
@@ -69,7 +71,7 @@ class LineChanges:
     fading : float
         All lines together against the background, in standard deviations.
     ratios, widths : float
-        Root mean square over lines, in standard deviations, without the line that differs most.
+        Root mean square over lines, in standard deviations, without the quarter that differs most.
     """
 
     fading: float = 0.0
@@ -87,14 +89,27 @@ def watched(sample: Component, frame: Frame) -> WatchedLines | None:
     margin = math.ceil(2 * _HALF_BINS)
     is_top &= sample.is_known
     is_top[:margin] = is_top[-margin:] = False
-    tops = np.flatnonzero(is_top)
-    tops = np.sort(tops[np.argsort(-smooth[tops])][:_MOST_LINES])
+    tops = _alone_first(np.flatnonzero(is_top), smooth)[:_MOST_LINES]
     if tops.size < _FEWEST_LINES:
         return None
     centres = tops.astype(np.float64)
     strength = _sums(sample.lines, centres, _HALF_BINS)
     nothing = np.empty((0, 1 + 2 * tops.size))
     return WatchedLines(centres, np.maximum(strength, 1e-12), nothing)
+
+
+def _alone_first(tops: IntArray, smooth: FloatArray) -> IntArray:
+    """Return the lines that stand alone, the strongest first; with others only if these are few.
+
+    Axes that yield differently make neighbours meet.
+    """
+    tops = tops[np.argsort(-smooth[tops])]
+    is_near = np.abs(tops[:, None] - tops) < _ALONE_BINS
+    others = np.where(is_near & ~np.eye(tops.size, dtype=bool), smooth[tops], 0.0)
+    is_alone = others.max(axis=1, initial=0.0) < _DISTURBING * smooth[tops]
+    n_alone = int(is_alone.sum())
+    ordered = np.concatenate([tops[is_alone], tops[~is_alone]])
+    return ordered[: max(n_alone, _FEWEST_LINES + 1)]
 
 
 def with_frame(
@@ -179,9 +194,9 @@ def _scatter(watch: WatchedLines) -> FloatArray:
 
 
 def _typical(deviations: FloatArray) -> float:
-    """Return the root mean square without the largest: one line alone may have met a stray one."""
-    squared = np.sort(deviations**2)[:-1]
-    return float(math.sqrt(squared.mean())) if squared.size else 0.0
+    """Return the root mean square without the largest quarter: lines of others may cross some."""
+    squared = np.sort(deviations**2)[: deviations.size - math.ceil(deviations.size / 4)]
+    return float(math.sqrt(squared.mean()))
 
 
 def _sums(values: FloatArray, centres: FloatArray, half_bins: float) -> FloatArray:

@@ -88,9 +88,11 @@ def test_fewer_false_alarms_need_more_evidence():
 def test_a_simulated_run_is_noticed_near_its_onset():
     task = Task(seed=11, number=0, has_transition=True)
     run = task.run()
-    phases = tracked(prepared_frames(run), run.gauge_gpa, benchmark_settings())
+    phases = tracked(prepared_frames(run), run.gauge, benchmark_settings())
     alarms = [k for k, one in enumerate(phases) if one.stage is Stage.CHANGING]
-    onset = run.first_frame_with(1e-9)
+    (change,) = run.course.changes
+    onset, grown = change.first_frame_with(1e-9), change.first_frame_with(0.2)
     assert alarms
     assert onset is not None
-    assert onset <= alarms[0] <= run.first_frame_with(0.2)
+    assert grown is not None
+    assert onset <= alarms[0] <= grown
