@@ -66,7 +66,7 @@ def judged_frame(
     state: TrackerState, pattern: PreparedPattern, axis_value: float, settings: TrackerSettings
 ) -> Judged:
     """Return what a frame shows; nothing is learned from it yet but the noise."""
-    frame = frame_of(pattern, declared_bins(pattern, settings))
+    frame = frame_of(pattern, declared_bins(pattern.grid, settings))
     is_changing = state.phase.stage is Stage.CHANGING
     shift = _track_shift(state, frame, pattern, axis_value, settings)
     components = _moved(state, frame, shift)

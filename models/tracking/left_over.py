@@ -56,9 +56,10 @@ def next_noise(
     noise: Noise | None, frame: Frame, explanation: Explanation, grain_scatter: float
 ) -> Noise:
     """Return the noise with one more frame averaged in, by the median over blocks of bins."""
-    expected = _line_sum(explanation.expected + frame.background)
+    known = _line_sum(explanation.expected)
+    expected = known + _line_sum(frame.background)
     left = _line_sum(explanation.left)
-    tolerance = _tolerance(explanation.expected, grain_scatter)
+    tolerance = _tolerance(known, grain_scatter)
     previous = 1.0 if noise is None else _per_bin(noise, left.size)
     is_quiet = explanation.is_covered & (expected > 0) & (tolerance**2 < 0.5 * previous * expected)
     ratio = np.where(is_quiet, np.abs(left) / np.sqrt(np.maximum(expected, 1e-12)), np.inf)
@@ -79,12 +80,12 @@ def significance(
     Square roots keep the tail of low counts Gaussian (Anscombe).
     """
     dispersion = _per_bin(noise, frame.lines.size)
-    expected = _line_sum(explanation.expected + frame.background) / dispersion
+    known = _line_sum(explanation.expected)
+    expected = (known + _line_sum(frame.background)) / dispersion
     left = _line_sum(explanation.left) / dispersion
     root = np.sqrt(np.maximum(expected + left, 0.0) + 0.375) - np.sqrt(expected + 0.375)
-    known = _line_sum(explanation.expected)
     faint = FAINT_SHARE * float(known.max(initial=0.0, where=explanation.is_covered))
-    tolerance = np.hypot(_tolerance(explanation.expected, grain_scatter), faint) / dispersion
+    tolerance = np.hypot(_tolerance(known, grain_scatter), faint) / dispersion
     scaled = 2 * root / np.sqrt(1 + tolerance**2 / np.maximum(expected, 1e-3))
     return np.where(explanation.is_covered, scaled, 0.0)
 
@@ -127,9 +128,10 @@ def near_lines(score: FloatArray, threshold: float) -> BoolArray:
     return np.asarray(maximum_filter1d(score > threshold, 2 * _LINE_BINS + 1))
 
 
-def _tolerance(expected: FloatArray, grain_scatter: float) -> FloatArray:
+def _tolerance(known: FloatArray, grain_scatter: float) -> FloatArray:
+    """Return by how much sums over a line's width may differ from those of the known lines."""
     share = max(MODEL_ERROR, _GRAINS * grain_scatter)
-    return np.asarray(share * maximum_filter1d(_line_sum(expected), 2 * _LINE_BINS + 1))
+    return np.asarray(share * maximum_filter1d(known, 2 * _LINE_BINS + 1))
 
 
 def _line_sum(values: FloatArray) -> FloatArray:

@@ -72,7 +72,7 @@ def advance(
 def _first(
     pattern: PreparedPattern, axis_value: float, stage: Stage, settings: TrackerSettings
 ) -> TrackerState:
-    frame = frame_of(pattern, declared_bins(pattern, settings))
+    frame = frame_of(pattern, declared_bins(pattern.grid, settings))
     phase = PhaseState(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, stage, 0)
     return TrackerState(
         phase=phase,
