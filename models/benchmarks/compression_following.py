@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from os import cpu_count
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from phasepilot.models.tracking.phase_tracker import advance
 from phasepilot.models.tracking.tracker_state import TrackerState
 
 TRACKER = "tracker"
+T = TypeVar("T")
 _MOST_WORKERS = 2
 _CELL_STEP = 10
 
@@ -76,8 +78,6 @@ class FollowedRun:
     scores : dict of str to ndarray, shape (n_frames,)
         By method; the tracker's is 1 while it sees a change, a baseline's is compared with a
         threshold.
-    statistic : ndarray, shape (n_frames,)
-        The tracker's evidence.
     changed_since : ndarray of int, shape (n_frames,)
         Index of the frame since which the tracker sees a change; -1 when there is none.
     length_error, volume_error : ndarray, shape (n_frames,)
@@ -95,7 +95,6 @@ class FollowedRun:
     is_lost: BoolArray
     gauge: FloatArray
     scores: dict[str, FloatArray]
-    statistic: FloatArray
     changed_since: FloatArray
     length_error: FloatArray
     volume_error: FloatArray
@@ -134,9 +133,9 @@ def prepared_frames(run: SimulatedRun) -> list[PreparedPattern | None]:
 
 def tracked(
     frames: Sequence[PreparedPattern | None], axis: FloatArray, settings: TrackerSettings
-) -> list[PhaseState]:
-    """Return what the tracker says after each frame; the first must not be empty."""
-    states: list[PhaseState] = []
+) -> list[TrackerState]:
+    """Return the tracker's state after each frame; the first must not be empty."""
+    states: list[TrackerState] = []
     state: TrackerState | None = None
     for index, frame in enumerate(frames):
         if frame is not None:
@@ -148,23 +147,22 @@ def tracked(
                 settings=settings,
             )
         if state is not None:
-            states.append(state.phase)
+            states.append(state)
     return states
 
 
-def followed(task: Task, *, settings: TrackerSettings, with_baselines: bool = True) -> FollowedRun:
+def followed(task: Task, *, settings: TrackerSettings) -> FollowedRun:
     """Return a run as everybody follows it."""
     run = task.run()
     frames = prepared_frames(run)
-    states = tracked(frames, run.gauge, settings)
+    states = [state.phase for state in tracked(frames, run.gauge, settings)]
     is_changing = np.array([state.stage is Stage.CHANGING for state in states])
     scores = {TRACKER: is_changing.astype(np.float64)}
-    if with_baselines:
-        rows = np.stack([np.sqrt(one.signal) for one in frames if one is not None])
-        # Nobody takes a frame without beam for a change: they see the frame before instead.
-        seen = np.maximum.accumulate(np.where(run.is_lost, 0, np.arange(run.is_lost.size)))
-        is_there = np.cumsum([one is not None for one in frames]) - 1
-        scores |= {name: method(rows[is_there[seen]]) for name, method in BASELINES.items()}
+    rows = np.stack([np.sqrt(one.signal) for one in frames if one is not None])
+    # Nobody takes a frame without beam for a change: they see the frame before instead.
+    seen = np.maximum.accumulate(np.where(run.is_lost, 0, np.arange(run.is_lost.size)))
+    is_there = np.cumsum([one is not None for one in frames]) - 1
+    scores |= {name: method(rows[is_there[seen]]) for name, method in BASELINES.items()}
     lengths, volumes = _lattice_errors(run, states)
     axes, cell_volumes = _cell_errors(run, frames)
     return FollowedRun(
@@ -176,7 +174,6 @@ def followed(task: Task, *, settings: TrackerSettings, with_baselines: bool = Tr
         is_lost=run.is_lost,
         gauge=run.gauge,
         scores=scores,
-        statistic=np.array([state.excess for state in states]),
         changed_since=np.array([state.changed_since_seq_num - 1 for state in states], dtype=float),
         length_error=lengths,
         volume_error=volumes,
@@ -189,19 +186,18 @@ def followed_runs(
     tasks: Sequence[Task],
     *,
     settings: TrackerSettings,
-    with_baselines: bool = True,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[FollowedRun]:
     """Return all runs, simulated and followed by two processes where there are two cores."""
-    work = partial(followed, settings=settings, with_baselines=with_baselines)
     found = []
-    for done, one in enumerate(_mapped(work, tasks)):
+    for done, one in enumerate(mapped(partial(followed, settings=settings), tasks)):
         found.append(one)
         progress(done + 1)
     return found
 
 
-def _mapped(work: Callable[[Task], FollowedRun], tasks: Sequence[Task]) -> Iterator[FollowedRun]:
+def mapped(work: Callable[[Task], T], tasks: Sequence[Task]) -> Iterator[T]:
+    """Return what the work gives for each task, by two processes where there are two cores."""
     n_workers = min(_MOST_WORKERS, cpu_count() or 1)
     if n_workers == 1 or len(tasks) < 8:
         yield from map(work, tasks)

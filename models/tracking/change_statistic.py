@@ -46,10 +46,12 @@ class NullTail:
         return NULL_LEVEL + NULL_SCALE * surprise
 
 
-_NEW_LINES = NullTail(NULL_LEVEL, NULL_SCALE, 0.7)
-_FADING = NullTail(0.5, 0.3, 0.1)
-_RATIOS = NullTail(0.5, 0.2, 0.1)
-_WIDTHS = NullTail(0.5, 0.2, 0.1)
+_NULL_TAILS = {
+    SeenIn.NEW_LINES: NullTail(NULL_LEVEL, NULL_SCALE, 0.7),
+    SeenIn.FADING: NullTail(0.5, 0.3, 0.1),
+    SeenIn.RATIOS: NullTail(0.5, 0.2, 0.1),
+    SeenIn.WIDTHS: NullTail(0.5, 0.2, 0.1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +63,21 @@ class Evidence:
 
     @property
     def by_kind(self) -> dict[SeenIn, float]:
-        """Each kind of evidence on the scale of the alarm level."""
+        """Each kind of evidence, as it is."""
         known = self.known_lines
         return {
-            SeenIn.NEW_LINES: _NEW_LINES.on_common_scale(self.new_lines),
-            SeenIn.FADING: _FADING.on_common_scale(known.fading),
-            SeenIn.RATIOS: _RATIOS.on_common_scale(known.ratios),
-            SeenIn.WIDTHS: _WIDTHS.on_common_scale(known.widths),
+            SeenIn.NEW_LINES: self.new_lines,
+            SeenIn.FADING: known.fading,
+            SeenIn.RATIOS: known.ratios,
+            SeenIn.WIDTHS: known.widths,
         }
 
     @property
     def strongest(self) -> tuple[SeenIn, float]:
-        """The kind of evidence that counts, and how much; never below 0."""
-        kind, statistic = max(self.by_kind.items(), key=lambda one: one[1])
+        """The kind that speaks most, and how much on the alarm level's scale; never below 0."""
+        statistic, kind = max(
+            (_NULL_TAILS[kind].on_common_scale(one), kind) for kind, one in self.by_kind.items()
+        )
         return kind, max(0.0, statistic)
 
 

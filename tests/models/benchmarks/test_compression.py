@@ -79,7 +79,6 @@ def test_an_alarm_counts_for_the_transition_it_comes_in():
         is_lost=np.zeros(40, dtype=bool),
         gauge=np.arange(40.0),
         scores={"any": scores},
-        statistic=scores,
         changed_since=np.full(40, -1.0),
         length_error=scores,
         volume_error=scores,

@@ -88,8 +88,8 @@ def test_fewer_false_alarms_need_more_evidence():
 def test_a_simulated_run_is_noticed_near_its_onset():
     task = Task(seed=11, number=0, has_transition=True)
     run = task.run()
-    phases = tracked(prepared_frames(run), run.gauge, benchmark_settings())
-    alarms = [k for k, one in enumerate(phases) if one.stage is Stage.CHANGING]
+    states = tracked(prepared_frames(run), run.gauge, benchmark_settings())
+    alarms = [k for k, one in enumerate(states) if one.phase.stage is Stage.CHANGING]
     (change,) = run.course.changes
     onset, grown = change.first_frame_with(1e-9), change.first_frame_with(0.2)
     assert alarms
