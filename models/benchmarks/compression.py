@@ -53,7 +53,8 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         )
 
     calibration = followed_with(
-        "null runs that set thresholds", _tasks(CALIBRATION_SEED, options.n_simulated, False)
+        "null runs that set thresholds",
+        _tasks(CALIBRATION_SEED, max(1, options.n_simulated // 3), False),
     )
     thresholds = {TRACKER: 0.5} | {
         name: max(float(one.scores[name].max()) for one in calibration) * (1 + 1e-9)

@@ -23,7 +23,7 @@ NOTICEABLE = {
     RunKind.PRESSURE: _NEW_PHASE,
     RunKind.TEMPERATURE: _NEW_PHASE,
     RunKind.LOOP: _NEW_PHASE,
-    RunKind.CONTINUOUS: Level(0.004, "a splitting of 0.4 %, about a line's width,"),
+    RunKind.CONTINUOUS: Level(0.008, "a splitting of 0.8 %, one to two widths of a line,"),
     RunKind.FADING: Level(0.5, "the loss of half the lines' intensity"),
     RunKind.RATIOS: Level(0.5, "half of the change of the lines' ratios"),
 }

@@ -27,6 +27,8 @@ NULL_LEVEL = 1.43
 NULL_SCALE = 0.8
 # The higher line counts at most this much more than the lower one.
 _LEAD = 3.0
+# Three lines of a height are rarer than two: what a third adds.
+_THIRD = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,11 @@ def change_statistic(lines: Sequence[UnexplainedLine]) -> float:
     >>> round(change_statistic(lone), 1), round(change_statistic(pair), 1)
     (6.4, 12.0)
     """
-    heights = [line.significance for line in lines[:2]]
-    first, second = (*heights, 0.0, 0.0)[:2]
-    return (min(first, second + _LEAD) + second) / math.sqrt(2)
+    heights = [line.significance for line in lines]
+    first, second, third = (*heights, 0.0, 0.0, 0.0)[:3]
+    pair = (min(first, second + _LEAD) + second) / math.sqrt(2)
+    three = (min(first, third + _LEAD) + min(second, third + _LEAD) + third) / math.sqrt(3)
+    return max(pair, three + _THIRD)
 
 
 def alarm_level(false_alarms_per_10000_frames: float) -> float:

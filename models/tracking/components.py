@@ -24,6 +24,7 @@ _OFFSET_BINS = 151
 # A line and its surroundings, and how far beside the others it may lie, both in bins.
 _DISPLACED_BINS = 11
 _DISPLACEMENT_BINS = 1.0
+_CROSSED_BINS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,18 @@ def declared_bins(grid: LogQGrid, settings: TrackerSettings) -> BoolArray:
         is_declared |= np.abs(log_q - centre) < settings.declared_tolerance
     is_declared.setflags(write=False)
     return is_declared
+
+
+@lru_cache(maxsize=8)
+def beside_declared(grid: LogQGrid, settings: TrackerSettings) -> BoolArray:
+    """Return the bins around declared lines where known ones come out again; read-only.
+
+    Lines of axes that yield differently are not where they were expected after crossing.
+    """
+    is_declared = declared_bins(grid, settings)
+    is_beside = np.asarray(maximum_filter1d(is_declared, 2 * _CROSSED_BINS + 1)) & ~is_declared
+    is_beside.setflags(write=False)
+    return is_beside
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from phasepilot.models.tracking.components import (
     Component,
     Explanation,
     Frame,
+    beside_declared,
     declared_bins,
     explain,
     frame_of,
@@ -43,7 +44,7 @@ from phasepilot.models.tracking.watched_lines import with_frame as watched_with
 # Variance, in bins, of a companion about its nominal ratio from one frame to the next.
 _COMPANION_SCATTER = 0.02
 # Until lines of others are told apart from the sample's, these move by no more than this.
-_HARDLY_MOVED_BINS = 3.0
+_HARDLY_MOVED_BINS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,16 @@ def judged_frame(
     if not is_changing:
         first_lines = with_frame(first_lines, frame, shift.bins, amplitude)
     beyond = beyond_first(explanation.left, first_lines, shift.bins, amplitude)
+    is_beside = beside_declared(pattern.grid, settings)
+    beyond = np.where(is_beside, np.minimum(beyond, 0.0), beyond)
     score = significance(
         frame, replace(explanation, left=beyond), noise, grain_scatter(state.watch)
     )
     moved_bins = shift.bins - state.components[0].shift_bins
     memory = remembered(state.memory, score, moved_bins)
-    new_lines = change_statistic(highest_lines(standardised(memory, explanation.is_covered)))
+    new_lines = change_statistic(
+        highest_lines(standardised(memory, explanation.is_covered), n_lines=3)
+    )
     watch = _watched(state, frame, explanation, shift.bins, settings)
     is_told_apart = state.sums is None or abs(shift.bins) < _HARDLY_MOVED_BINS
     evidence = Evidence(new_lines, line_changes(watch) if is_told_apart else LineChanges())

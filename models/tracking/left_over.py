@@ -22,7 +22,7 @@ _N_BLOCKS = 32
 _FEWEST_QUIET = 20
 # Share of the past in the running mean of the significance: about two frames count.
 _MEMORY = 0.4
-_NEAR_BINS = 2 * _LINE_BINS
+_NEAR_BINS = 3 * _LINE_BINS
 # A strong line's tails and what disturbs the background about it are no lines of their own.
 _TAIL_BINS = 70
 _TAIL_SHARE = 0.25

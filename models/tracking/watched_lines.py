@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.tracking.components import Component, Explanation, Frame
 from phasepilot.models.tracking.line_shift import shifted
 
@@ -141,11 +141,31 @@ def _measured(
     total = np.maximum(_sums(lines, watch.centres, _HALF_BINS), _GONE * amplitude * watch.strength)
     middle = np.maximum(_sums(lines, watch.centres, _MIDDLE_BINS), _GONE * total)
     moment = _sums(lines * np.arange(lines.size), watch.centres, _HALF_BINS)
+    is_seen = _is_seen(watch, frame, shift_bins)
+    strength, width = np.log(total), np.log(middle / total)
+    if len(watch.history):
+        _, strength_before, width_before = _parts(watch, watch.history[-1])
+        # What is hidden does what the others do.
+        step = strength - strength_before
+        common = float(np.median(step[is_seen])) if is_seen.any() else 0.0
+        strength = np.where(is_seen, strength, strength_before + common)
+        width = np.where(is_seen, width, width_before)
     background = float(frame.background.sum()) + 1e-9
-    row = np.concatenate(
-        [[np.log(total.sum() / background)], np.log(total), np.log(middle / total)]
-    )
-    return row, moment / total - watch.centres
+    row = np.concatenate([[np.log(np.exp(strength).sum() / background)], strength, width])
+    return row, np.where(is_seen, moment / total - watch.centres, 0.0)
+
+
+def _is_seen(watch: WatchedLines, frame: Frame, shift_bins: float) -> BoolArray:
+    """Return which lines have nothing declared or unmeasured within their windows."""
+    edges = watch.centres[:, None] + shift_bins + [-_HALF_BINS - 1, _HALF_BINS + 2]
+    hidden = np.concatenate([[0], np.cumsum(~frame.is_measured)])
+    below, above = np.clip(np.rint(edges).astype(int), 0, frame.is_measured.size).T
+    return np.asarray((hidden[above] == hidden[below]) & (above - below > 2 * _HALF_BINS))
+
+
+def _parts(watch: WatchedLines, row: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+    n_lines = watch.strength.size
+    return float(row[0]), row[1 : 1 + n_lines], row[1 + n_lines :]
 
 
 def lost_share(watch: WatchedLines | None) -> float:
@@ -164,14 +184,13 @@ def line_changes(watch: WatchedLines | None) -> LineChanges:
     earlier = watch.history[: -_RECENT - _GAP]
     change = recent - earlier.mean(axis=0)
     variance = _scatter(watch) ** 2 * (1 / _RECENT + 1 / len(earlier))
-    n_lines = watch.strength.size
-    ratios, widths = slice(1, 1 + n_lines), slice(1 + n_lines, None)
-    centred = change[ratios] - np.median(change[ratios])
-    broader = np.maximum(-change[widths], 0.0)
+    total, strength, width = _parts(watch, change)
+    of_total, of_strength, of_width = _parts(watch, variance)
+    centred, broader = strength - np.median(strength), np.maximum(-width, 0.0)
     return LineChanges(
-        fading=max(0.0, -float(change[0]) / math.sqrt(variance[0] + _FADING_TOLERANCE**2)),
-        ratios=_typical(centred / np.sqrt(variance[ratios] + _RATIO_TOLERANCE**2)),
-        widths=_typical(broader / np.sqrt(variance[widths] + _WIDTH_TOLERANCE**2)),
+        fading=max(0.0, -total / math.sqrt(of_total + _FADING_TOLERANCE**2)),
+        ratios=_typical(centred / np.sqrt(of_strength + _RATIO_TOLERANCE**2)),
+        widths=_typical(broader / np.sqrt(of_width + _WIDTH_TOLERANCE**2)),
     )
 
 
@@ -179,8 +198,8 @@ def grain_scatter(watch: WatchedLines | None) -> float:
     """Return how much the steadier lines scatter from frame to frame, relative; 0 if unknown."""
     if watch is None or len(watch.history) < _FEWEST_EARLIER:
         return 0.0
-    n_lines = watch.strength.size
-    return float(np.quantile(_scatter(watch)[1 : 1 + n_lines], 0.25))
+    _, of_strength, _ = _parts(watch, _scatter(watch))
+    return float(np.quantile(of_strength, 0.25))
 
 
 def _scatter(watch: WatchedLines) -> FloatArray:
