@@ -31,7 +31,7 @@ _APART_BINS = 8
 _REACH_BINS = 6
 _N_ROUNDS = 3
 # No line is placed better than this, whatever its counts.
-_BEST_PLACED_BINS = 0.02
+_BEST_PLACED_BINS = 0.04
 
 
 @dataclass(frozen=True, slots=True)
