@@ -5,7 +5,7 @@ substances, no more is asked of them. Where a transition lies, and how wide it i
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -285,17 +285,16 @@ FITTED_ON = SampleSet(
             15.0,
         ),
         _material(
-            replace(
-                _phase(
-                    crystal_from_sites(
-                        "SiO2 quartz",
-                        "P 32 2 1",
-                        (4.913, 4.913, 5.405, *_HEXAGONAL),
-                        [("Si", (0.4697, 0.0, 0.0)), ("O", (0.4135, 0.2669, 0.1191))],
-                    ),
-                    37.0,
+            Phase(
+                "SiO2 quartz",
+                crystal_from_sites(
+                    "SiO2 quartz",
+                    "P 32 2 1",
+                    (4.913, 4.913, 5.405, *_HEXAGONAL),
+                    [("Si", (0.4697, 0.0, 0.0)), ("O", (0.4135, 0.2669, 0.1191))],
                 ),
-                axis_shares=(0.38, 0.38, 0.24),
+                BirchMurnaghan(37.1, 6.0),
+                axis_shares=(0.367, 0.367, 0.266),
             ),
             _phase(_rutile("SiO2 stishovite", "Si", "O", 4.18, 2.667, 0.306), 300.0),
             8.0,

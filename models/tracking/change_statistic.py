@@ -17,42 +17,39 @@ from phasepilot.models.tracking.left_over import UnexplainedLine
 from phasepilot.models.tracking.phase_state import SeenIn
 from phasepilot.models.tracking.watched_lines import LineChanges
 
-# On null runs (models/benchmarks/compression_runs.py, seeds that the benchmark does not report) the
-# statistic rises above t about 10,000 exp(-(t - level) / scale) times in 10,000 frames. Printed by
-# `python benchmarks/tracker_null_statistics.py --runs 100`: 10 times above 7.2, 3 times above 7.7;
-# there and in 80 runs of another seed together, 27,000 frames, 3 times above 8.8, which is taken
-# for a rate of 1. Two of the three reach 13 to 14, where a reflection of a stray crystal met a line
-# that was learned wrongly: rates far below 1 are asked for more easily than kept.
-NULL_LEVEL = 1.43
-NULL_SCALE = 0.8
+# On null runs of samples and seeds that no benchmark reports, evidence rises above t about 10,000
+# exp(-(t - level) / scale) times in 10,000 frames, drawn through where that happens 30 and 3 times:
+# printed by `python benchmarks/tracker_null_statistics.py`. What known lines do has steeper tails
+# there; they are drawn through 30 with a scale of 0.3, since lines that cross make exceptions.
+NULL_LEVEL = -1.2
+NULL_SCALE = 1.1
+# Of the false alarms, new lines may raise so many; the three other kinds share the rest.
+_SHARE_OF_NEW_LINES = 0.7
 # The higher line counts at most this much more than the lower one.
 _LEAD = 3.0
-# Three lines of a height are rarer than two: what a third adds.
-_THIRD = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class NullTail:
-    """How often a statistic rises above t without a transition, and how often it may.
+    """How often a statistic of known lines rises above t without a transition.
 
-    About 10,000 exp(-(t - level) / scale) times in 10,000 frames; `share` is of the false alarms.
+    About 10,000 exp(-(t - level) / scale) times in 10,000 frames.
     """
 
     level: float
     scale: float
-    share: float
 
-    def on_common_scale(self, statistic: float) -> float:
-        """Return the statistic as it would be if its tail were that of the alarm level."""
-        surprise = (statistic - self.level) / self.scale + math.log(self.share)
+    def on_scale_of_new_lines(self, statistic: float) -> float:
+        """Return the evidence of new lines that is as rare, for its share of false alarms."""
+        share = (1 - _SHARE_OF_NEW_LINES) / len(_KNOWN_LINES)
+        surprise = (statistic - self.level) / self.scale + math.log(share / _SHARE_OF_NEW_LINES)
         return NULL_LEVEL + NULL_SCALE * surprise
 
 
-_NULL_TAILS = {
-    SeenIn.NEW_LINES: NullTail(NULL_LEVEL, NULL_SCALE, 0.7),
-    SeenIn.FADING: NullTail(0.5, 0.3, 0.1),
-    SeenIn.RATIOS: NullTail(0.5, 0.2, 0.1),
-    SeenIn.WIDTHS: NullTail(0.5, 0.2, 0.1),
+_KNOWN_LINES = {
+    SeenIn.FADING: NullTail(-0.74, 0.3),
+    SeenIn.RATIOS: NullTail(-1.04, 0.3),
+    SeenIn.WIDTHS: NullTail(-1.04, 0.3),
 }
 
 
@@ -76,11 +73,13 @@ class Evidence:
 
     @property
     def strongest(self) -> tuple[SeenIn, float]:
-        """The kind that speaks most, and how much on the alarm level's scale; never below 0."""
-        statistic, kind = max(
-            (_NULL_TAILS[kind].on_common_scale(one), kind) for kind, one in self.by_kind.items()
-        )
-        return kind, max(0.0, statistic)
+        """The kind that speaks most, and how much, on the scale of new lines."""
+        kind, statistic = SeenIn.NEW_LINES, self.new_lines
+        for known, tail in _KNOWN_LINES.items():
+            rare = tail.on_scale_of_new_lines(self.by_kind[known])
+            if rare > statistic:
+                kind, statistic = known, rare
+        return kind, statistic
 
 
 def change_statistic(lines: Sequence[UnexplainedLine]) -> float:
@@ -98,22 +97,21 @@ def change_statistic(lines: Sequence[UnexplainedLine]) -> float:
     >>> round(change_statistic(lone), 1), round(change_statistic(pair), 1)
     (6.4, 12.0)
     """
-    heights = [line.significance for line in lines]
-    first, second, third = (*heights, 0.0, 0.0, 0.0)[:3]
-    pair = (min(first, second + _LEAD) + second) / math.sqrt(2)
-    three = (min(first, third + _LEAD) + min(second, third + _LEAD) + third) / math.sqrt(3)
-    return max(pair, three + _THIRD)
+    heights = [line.significance for line in lines[:2]]
+    first, second = (*heights, 0.0, 0.0)[:2]
+    return (min(first, second + _LEAD) + second) / math.sqrt(2)
 
 
 def alarm_level(false_alarms_per_10000_frames: float) -> float:
-    """Return the statistic that null runs exceed this often.
+    """Return the evidence that null runs exceed this often, on the scale of new lines.
 
     Examples
     --------
     >>> round(alarm_level(1.0), 1)
-    8.8
+    9.3
     """
-    return NULL_LEVEL + NULL_SCALE * math.log(1e4 / false_alarms_per_10000_frames)
+    of_new_lines = _SHARE_OF_NEW_LINES * false_alarms_per_10000_frames
+    return NULL_LEVEL + NULL_SCALE * math.log(1e4 / of_new_lines)
 
 
 def change_probability(statistic: float, level: float, frames_between_changes: float) -> float:
