@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
+from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.tracking.components import Component, Explanation, Frame
-from phasepilot.models.tracking.line_shift import shifted
 
 _MOST_LINES = 16
 # A line must be this strong, against the strongest and against its noise, to be watched.
@@ -55,11 +54,14 @@ class WatchedLines:
         Of the reference.
     history : ndarray, shape (n_frames, 1 + 2 n_lines)
         Logarithms: lines over background, strength of each line, share of it in its middle.
+    scatter : ndarray, shape (1 + 2 n_lines,)
+        One standard deviation of a frame, from differences of successive ones.
     """
 
     centres: FloatArray
     strength: FloatArray
     history: FloatArray
+    scatter: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,10 @@ def watched(sample: Component, frame: Frame) -> WatchedLines | None:
     if tops.size < _FEWEST_LINES:
         return None
     centres = tops.astype(np.float64)
-    strength = _sums(sample.lines, centres, _HALF_BINS)
+    window = _window(centres, sample.lines.size)
+    strength = (sample.lines[window.bins] * window.share(_HALF_BINS)).sum(axis=1)
     nothing = np.empty((0, 1 + 2 * tops.size))
-    return WatchedLines(centres, np.maximum(strength, 1e-12), nothing)
+    return WatchedLines(centres, np.maximum(strength, 1e-12), nothing, nothing.sum(axis=0))
 
 
 def _alone_first(tops: IntArray, smooth: FloatArray) -> IntArray:
@@ -119,7 +122,8 @@ def with_frame(
     row, moved_bins = _measured(watch, frame, explanation, shift_bins)
     history = np.concatenate([watch.history[1 - _MOST_FRAMES :], row[None]])
     step = np.clip(_FOLLOWED * moved_bins, -_FARTHEST_STEP_BINS, _FARTHEST_STEP_BINS)
-    return replace(watch, centres=watch.centres + step, history=history)
+    scatter = _scatter(history, watch.strength.size)
+    return replace(watch, centres=watch.centres + step, history=history, scatter=scatter)
 
 
 def with_changing_frame(
@@ -135,13 +139,13 @@ def _measured(
     watch: WatchedLines, frame: Frame, explanation: Explanation, shift_bins: float
 ) -> tuple[FloatArray, FloatArray]:
     """Return a row of the history, and by how many bins the lines lie beside their centres."""
-    lines = (frame.lines - explanation.parts[1:].sum(axis=0)) * frame.is_measured
-    lines = np.asarray(shifted(lines, -shift_bins))
+    window = _window(watch.centres + shift_bins, frame.lines.size)
+    lines = frame.lines[window.bins] - explanation.parts[1:, window.bins].sum(axis=0)
     amplitude = max(float(explanation.amplitudes[0]), 1e-6)
-    total = np.maximum(_sums(lines, watch.centres, _HALF_BINS), _GONE * amplitude * watch.strength)
-    middle = np.maximum(_sums(lines, watch.centres, _MIDDLE_BINS), _GONE * total)
-    moment = _sums(lines * np.arange(lines.size), watch.centres, _HALF_BINS)
-    is_seen = _is_seen(watch, frame, shift_bins)
+    around = lines * window.share(_HALF_BINS)
+    total = np.maximum(around.sum(axis=1), _GONE * amplitude * watch.strength)
+    middle = np.maximum((lines * window.share(_MIDDLE_BINS)).sum(axis=1), _GONE * total)
+    is_seen = frame.is_measured[window.bins].all(axis=1)
     strength, width = np.log(total), np.log(middle / total)
     if len(watch.history):
         _, strength_before, width_before = _parts(watch, watch.history[-1])
@@ -152,15 +156,26 @@ def _measured(
         width = np.where(is_seen, width, width_before)
     background = float(frame.background.sum()) + 1e-9
     row = np.concatenate([[np.log(np.exp(strength).sum() / background)], strength, width])
-    return row, np.where(is_seen, moment / total - watch.centres, 0.0)
+    beside = (around * window.from_centre).sum(axis=1) / total
+    return row, np.where(is_seen, beside, 0.0)
 
 
-def _is_seen(watch: WatchedLines, frame: Frame, shift_bins: float) -> BoolArray:
-    """Return which lines have nothing declared or unmeasured within their windows."""
-    edges = watch.centres[:, None] + shift_bins + [-_HALF_BINS - 1, _HALF_BINS + 2]
-    hidden = np.concatenate([[0], np.cumsum(~frame.is_measured)])
-    below, above = np.clip(np.rint(edges).astype(int), 0, frame.is_measured.size).T
-    return np.asarray((hidden[above] == hidden[below]) & (above - below > 2 * _HALF_BINS))
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The bins around lines, shape (n_lines, n_window), and how far from a line they lie."""
+
+    bins: IntArray
+    from_centre: FloatArray
+
+    def share(self, half_bins: float) -> FloatArray:
+        """Return how much of each bin lies within half a width of the line."""
+        return np.asarray(np.clip(half_bins + 0.5 - np.abs(self.from_centre), 0.0, 1.0))
+
+
+def _window(centres: FloatArray, n_bins: int) -> _Window:
+    half = math.ceil(_HALF_BINS) + 1
+    bins = np.rint(centres).astype(int)[:, None] + np.arange(-half, half + 1)
+    return _Window(np.clip(bins, 0, n_bins - 1), bins - centres[:, None])
 
 
 def _parts(watch: WatchedLines, row: FloatArray) -> tuple[float, FloatArray, FloatArray]:
@@ -183,7 +198,7 @@ def line_changes(watch: WatchedLines | None) -> LineChanges:
     recent = watch.history[-_RECENT:].mean(axis=0)
     earlier = watch.history[: -_RECENT - _GAP]
     change = recent - earlier.mean(axis=0)
-    variance = _scatter(watch) ** 2 * (1 / _RECENT + 1 / len(earlier))
+    variance = watch.scatter**2 * (1 / _RECENT + 1 / len(earlier))
     total, strength, width = _parts(watch, change)
     of_total, of_strength, of_width = _parts(watch, variance)
     centred, broader = strength - np.median(strength), np.maximum(-width, 0.0)
@@ -198,29 +213,21 @@ def grain_scatter(watch: WatchedLines | None) -> float:
     """Return how much the steadier lines scatter from frame to frame, relative; 0 if unknown."""
     if watch is None or len(watch.history) < _FEWEST_EARLIER:
         return 0.0
-    _, of_strength, _ = _parts(watch, _scatter(watch))
+    _, of_strength, _ = _parts(watch, watch.scatter)
     return float(np.quantile(of_strength, 0.25))
 
 
-def _scatter(watch: WatchedLines) -> FloatArray:
-    """Return one standard deviation of a frame, from differences of successive ones."""
-    n_lines = watch.strength.size
-    history = watch.history.copy()
-    strengths = history[:, 1 : 1 + n_lines]
+def _scatter(history: FloatArray, n_lines: int) -> FloatArray:
+    steps = np.diff(history, axis=0)
+    if not len(steps):
+        return np.full(history.shape[1], _LEAST_SCATTER)
+    strengths = steps[:, 1 : 1 + n_lines]
     strengths -= np.median(strengths, axis=1, keepdims=True)
-    steps = np.abs(np.diff(history, axis=0))
-    return np.maximum(1.4826 / math.sqrt(2) * np.median(steps, axis=0), _LEAST_SCATTER)
+    typical = np.sort(np.abs(steps), axis=0)[len(steps) // 2]
+    return np.asarray(np.maximum(1.4826 / math.sqrt(2) * typical, _LEAST_SCATTER))
 
 
 def _typical(deviations: FloatArray) -> float:
     """Return the root mean square without the largest quarter: lines of others may cross some."""
     squared = np.sort(deviations**2)[: deviations.size - math.ceil(deviations.size / 4)]
     return float(math.sqrt(squared.mean()))
-
-
-def _sums(values: FloatArray, centres: FloatArray, half_bins: float) -> FloatArray:
-    """Return the sums between half a width below and above the centres, parts of bins included."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    edges = np.arange(values.size + 1) - 0.5
-    above = np.interp(centres + half_bins, edges, total)
-    return np.asarray(above - np.interp(centres - half_bins, edges, total))
