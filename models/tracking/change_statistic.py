@@ -19,7 +19,7 @@ from phasepilot.models.tracking.watched_lines import LineChanges
 
 # On null runs of samples and seeds that no benchmark reports, evidence rises above t about 10,000
 # exp(-(t - level) / scale) times in 10,000 frames, drawn through where that happens 30 and 3 times
-# (`python benchmarks/tracker_null_statistics.py`; 139 of its runs gave these, without quartz, whose
+# (`python benchmarks/tracker_null_statistics.py`; 140 of its runs gave these, without quartz, whose
 # lines part so much when it is compressed that they alone ask for an alarm level of 11.7 instead of
 # 9.3). What known lines do has steeper tails there; they are drawn through 30 with a scale of 0.3,
 # since lines that cross make exceptions.
