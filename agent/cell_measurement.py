@@ -24,7 +24,7 @@ from phasepilot.models.tracking.lattice import (
     known_lines,
     lines_of_phase,
     refined_cell,
-    starting_strain,
+    starting_strains,
 )
 
 # A cell that rests on fewer lines, leaves more of them unseen, or whose volume is no better known,
@@ -32,6 +32,13 @@ from phasepilot.models.tracking.lattice import (
 _FEWEST_LINES = 3
 _LEAST_SHARE_FOUND = 0.6
 _WORST_VOLUME = 0.002
+# Of a marker, lines whose strengths differ more than this from those of its powder are another's;
+# and where a stronger sample is, it is looked for at so many strains.
+_MOST_STRENGTH_SCATTER = 0.7
+_N_MARKER_STRAINS = 4
+_FEWEST_MARKER_LINES = 4
+# A little of it allows for noise at no pressure, and for warmth.
+_MARKER_TENSION = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ class CellMeasurement:
         self, marker: str, pattern: PreparedPattern, start: FloatArray | None
     ) -> tuple[FloatArray | None, dict[str, object]]:
         lines = self._marker_lines(pattern.grid)
-        found = _refined(lines, pattern, start, strain=None)
+        found = _refined_marker(lines, pattern, start, lowest=_lowest_strain(marker))
         if found is None:
             return None, {}
         pressure = marker_pressure(
@@ -117,7 +124,7 @@ def _refined(
     pattern: PreparedPattern,
     start: FloatArray | None,
     *,
-    strain: float | None,
+    strain: float,
 ) -> Lattice | None:
     """Return the cell, from the last frame's or from the better of two strains."""
     if start is not None:
@@ -126,11 +133,47 @@ def _refined(
             return found
     # Matching looks no further than some percent; under high pressure the sample may be beyond, and
     # lines of a cell of quite another size may coincide with some of those that are there.
-    strains = [starting_strain(lines, pattern.signal, pattern.grid)]
-    strains += [] if strain is None else [strain]
-    cells = [refined_cell(lines, pattern.signal, pattern.grid, strain=one) for one in strains]
+    strains = starting_strains(lines, pattern.signal, pattern.grid)
+    cells = [
+        refined_cell(lines, pattern.signal, pattern.grid, strain=one) for one in (*strains, strain)
+    ]
     trusted = [one for one in cells if _is_trusted(one)]
     return min(trusted, key=_relative_uncertainty, default=None)
+
+
+def _refined_marker(
+    lines: KnownLines, pattern: PreparedPattern, start: FloatArray | None, *, lowest: float
+) -> Lattice | None:
+    """Return the marker's cell, from the last frame's or where strengths fit best; or None."""
+    if start is not None:
+        found = refined_cell(lines, pattern.signal, pattern.grid, start=start)
+        if _is_marker(found):
+            return found
+    strains = starting_strains(
+        lines,
+        pattern.signal,
+        pattern.grid,
+        lowest=lowest,
+        highest=_MARKER_TENSION,
+        n_best=_N_MARKER_STRAINS,
+    )
+    cells = [refined_cell(lines, pattern.signal, pattern.grid, strain=one) for one in strains]
+    fitting = [one for one in cells if _is_marker(one)]
+    return min(fitting, key=lambda one: one.strength_scatter, default=None)
+
+
+def _is_marker(found: Lattice) -> bool:
+    return (
+        _is_trusted(found)
+        and found.n_lines >= _FEWEST_MARKER_LINES
+        and found.strength_scatter < _MOST_STRENGTH_SCATTER
+    )
+
+
+def _lowest_strain(marker: str) -> float:
+    """Return the linear strain at the highest pressure at which the marker was measured."""
+    known = MARKERS[marker]
+    return float(known.equation_of_state.volume_ratio(known.highest_gpa) ** (1 / 3) - 1)
 
 
 def _relative_uncertainty(found: Lattice) -> float:

@@ -18,7 +18,8 @@ from phasepilot.models.steering.policy import Sight
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS, Action, Advice, Suggestion
 from phasepilot.models.tracking.back_and_forth import advance_from_unchanged
 from phasepilot.models.tracking.phase_state import PhaseState
-from phasepilot.models.tracking.phase_tracker import TrackerState, advance
+from phasepilot.models.tracking.phase_tracker import advance
+from phasepilot.models.tracking.tracker_state import TrackerState
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,8 @@
-"""How soon, how surely and how falsely phase changes are noticed in simulated compression runs.
+"""How soon, how surely and how falsely phase changes are noticed in simulated runs.
 
-For each seed `n_simulated` null runs and two thirds as many runs with a transition; by default 300
-and 200, of 150 frames each. The runs are those of `compression_runs`.
+For each seed `n_simulated` null runs and two thirds as many runs with a transition, of 150 frames
+each: compressed, decompressed and heated samples, loops with hysteresis, lines that split
+continuously, fade or change their ratios. The runs are those of `compression_runs`.
 """
 
 import math
@@ -23,6 +24,8 @@ from phasepilot.models.benchmarks.benchmark_result import (
 )
 from phasepilot.models.benchmarks.compression_baselines import BASELINES
 from phasepilot.models.benchmarks.compression_following import (
+    CALIBRATION_SEED,
+    FIRST_SEED,
     TRACKER,
     FollowedRun,
     Task,
@@ -30,14 +33,13 @@ from phasepilot.models.benchmarks.compression_following import (
     followed_runs,
 )
 from phasepilot.models.benchmarks.metrics import bootstrap_interval, figure_of_seeds
-
-# The seeds that are reported, those that give the baselines their thresholds, and (see
-# benchmarks/tracker_null_statistics.py) those that the tracker was fitted on.
-FIRST_SEED = 100
-CALIBRATION_SEED = 50
-FITTING_SEED = 10
-ALLOWED_DELAY_FRAMES = 2
-_DETECTED = 0.05
+from phasepilot.models.benchmarks.noticed_changes import (
+    ALLOWED_DELAY_FRAMES,
+    NOTICEABLE,
+    Noticing,
+    noticings,
+)
+from phasepilot.models.benchmarks.run_courses import FIRST_ORDER, RunKind
 
 
 def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
@@ -51,7 +53,8 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         )
 
     calibration = followed_with(
-        "null runs that set thresholds", _tasks(CALIBRATION_SEED, options.n_simulated, False)
+        "null runs that set thresholds",
+        _tasks(CALIBRATION_SEED, max(1, options.n_simulated // 3), False),
     )
     thresholds = {TRACKER: 0.5} | {
         name: max(float(one.scores[name].max()) for one in calibration) * (1 + 1e-9)
@@ -82,11 +85,13 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         " another seed: about one false alarm in as many frames. The tracker's is its default.",
         "detect_at_Xwt: an alarm between the onset and two frames after reaching X wt%;"
         " detect_by_5wt: no later than that frame itself. Runs take 6 to 48 frames to change.",
+        "Figures without a kind before them: pressure, temperature and loop runs together, those in"
+        " which a new phase comes. A loop has two transitions.",
         "Changepoints and matrix factorisation see the whole run before they judge a frame.",
     )
     n_frames = all_nulls[0].is_lost.size
     title = (
-        f"{len(all_transitions)} compression runs with a transition and {len(all_nulls)} without,"
+        f"{len(all_transitions)} runs with transitions and {len(all_nulls)} without,"
         f" {n_frames} frames each"
     )
     chart = Chart("wt% of the new phase", "share of runs noticed two frames later", curves)
@@ -100,41 +105,12 @@ def _tasks(seed: int, n_runs: int, has_transition: bool) -> list[Task]:
     return [Task(seed, number, has_transition) for number in range(n_runs)]
 
 
-def _first_alarm(one: FollowedRun, name: str, threshold: float) -> float:
-    """Return the frame of the first alarm from the onset on; infinity without one."""
-    onset = one.first_frame_with(1e-9)
-    later = [frame for frame in one.alarms(name, threshold) if frame >= onset]
-    return float(later[0]) if later else math.inf
-
-
-def _detected(
-    runs: Sequence[FollowedRun], name: str, threshold: float, fraction: float, allowed: int
-) -> FloatArray:
-    return np.array(
-        [
-            _first_alarm(one, name, threshold) <= one.first_frame_with(fraction) + allowed
-            for one in runs
-        ],
-        dtype=np.float64,
-    )
-
-
 def _detected_by(runs: Sequence[FollowedRun], name: str, threshold: float) -> FloatArray:
+    cases = noticings(runs, name, threshold, FIRST_ORDER)
     return np.array(
         [
-            _detected(runs, name, threshold, percent / 100, ALLOWED_DELAY_FRAMES).mean()
+            np.mean([one.is_noticed_at(percent / 100, ALLOWED_DELAY_FRAMES) for one in cases])
             for percent in _WEIGHT_PERCENT
-        ]
-    )
-
-
-def _delays(runs: Sequence[FollowedRun], name: str, threshold: float) -> FloatArray:
-    """Return frames from 5 wt% to the alarm; the rest of the run where none came."""
-    return np.array(
-        [
-            min(_first_alarm(one, name, threshold), one.is_lost.size)
-            - one.first_frame_with(_DETECTED)
-            for one in runs
         ]
     )
 
@@ -147,44 +123,95 @@ def _figures(
     prefix: str,
 ) -> list[Figure]:
     goals = name == TRACKER
-    delays = [_delays(runs, name, threshold) for runs in transitions]
+    all_together = [noticings(runs, name, threshold, FIRST_ORDER) for runs in transitions]
     figures = [
-        _median_figure(
-            f"{prefix}delay_frames_median",
-            delays,
-            "frames from 5 wt% of the new phase to the alarm, median over all runs",
-            goal="at most 2" if goals else "",
-        ),
+        _delay_figure(prefix, all_together, RunKind.PRESSURE, goal="at most 2" if goals else ""),
         _false_alarm_figure(name, threshold, nulls, prefix),
+        *_detection_figures(prefix, all_together, goal="0.95" if goals else ""),
+        *_onset_figures(name, prefix, all_together),
     ]
-    for percent in (2, 5, 10):
-        figures.append(
-            figure_of_seeds(
-                f"{prefix}detect_at_{percent}wt",
-                [
-                    _detected(runs, name, threshold, percent / 100, ALLOWED_DELAY_FRAMES)
-                    for runs in transitions
-                ],
-                f"runs with an alarm at most two frames after {percent} wt%",
-                goal="0.95" if goals and percent == 5 else "",
-            )
-        )
-    figures.append(
-        figure_of_seeds(
-            f"{prefix}detect_by_5wt",
-            [_detected(runs, name, threshold, _DETECTED, 0) for runs in transitions],
-            "runs with an alarm by the frame that reaches 5 wt%",
-        )
-    )
-    errors = [_onset_errors(runs, name, threshold) for runs in transitions]
-    figures.append(
-        _median_figure(
-            f"{prefix}onset_error_gpa_median",
-            errors,
-            "pressure of the frame since which a change is seen, against the onset; GPa, absolute",
-        )
-    )
+    for kind in RunKind:
+        cases = [noticings(runs, name, threshold, (kind,)) for runs in transitions]
+        if kind not in FIRST_ORDER:
+            figures.append(_noticed_figure(f"{prefix}{kind}_noticed", kind, cases))
+        elif goals:
+            figures += _detection_figures(f"{kind}_", cases)
+        if goals:
+            figures.append(_delay_figure(f"{kind}_", cases, kind))
     return figures
+
+
+def _delay_figure(
+    prefix: str, of_seeds: Sequence[Sequence[Noticing]], kind: RunKind, *, goal: str = ""
+) -> Figure:
+    level = NOTICEABLE[kind]
+    return _median_figure(
+        f"{prefix}delay_frames_median",
+        [np.array([one.delay_frames(level.progress) for one in cases]) for cases in of_seeds],
+        f"frames from {level.meaning} to the alarm, median over all transitions",
+        goal=goal,
+    )
+
+
+def _detection_figures(
+    prefix: str, of_seeds: Sequence[Sequence[Noticing]], *, goal: str = ""
+) -> list[Figure]:
+    def shares(fraction: float, allowed: int) -> list[FloatArray]:
+        return [
+            np.array([one.is_noticed_at(fraction, allowed) for one in cases], dtype=np.float64)
+            for cases in of_seeds
+        ]
+
+    figures = [
+        figure_of_seeds(
+            f"{prefix}detect_at_{percent}wt",
+            shares(percent / 100, ALLOWED_DELAY_FRAMES),
+            f"transitions with an alarm at most two frames after {percent} wt%",
+            goal=goal if percent == 5 else "",
+        )
+        for percent in (2, 5, 10)
+    ]
+    by_then = figure_of_seeds(
+        f"{prefix}detect_by_5wt",
+        shares(0.05, 0),
+        "transitions with an alarm by the frame that reaches 5 wt%",
+    )
+    return [*figures, by_then]
+
+
+def _noticed_figure(name: str, kind: RunKind, of_seeds: Sequence[Sequence[Noticing]]) -> Figure:
+    level = NOTICEABLE[kind]
+    return figure_of_seeds(
+        name,
+        [
+            np.array([one.is_noticed_at(level.progress, 2) for one in cases], dtype=np.float64)
+            for cases in of_seeds
+        ],
+        f"transitions with an alarm at most two frames after {level.meaning}",
+    )
+
+
+def _onset_figures(name: str, prefix: str, of_seeds: Sequence[Sequence[Noticing]]) -> list[Figure]:
+    def errors(is_heated: bool) -> list[FloatArray]:
+        return [
+            np.array(
+                [
+                    one.onset_error(name)
+                    for one in cases
+                    if (one.run.kind is RunKind.TEMPERATURE) is is_heated and one.is_noticed
+                ]
+            )
+            for cases in of_seeds
+        ]
+
+    return [
+        _median_figure(
+            f"{prefix}onset_error_{unit}_median",
+            errors(is_heated),
+            f"frame since which a change is seen against the onset; {meaning}, absolute",
+        )
+        for unit, meaning, is_heated in (("gpa", "GPa", False), ("k", "kelvin", True))
+    ]
 
 
 def _false_alarm_figure(
@@ -204,18 +231,6 @@ def _false_alarm_figure(
         spread=float(rates.std(ddof=1)) if rates.size > 1 else None,
         goal="at most 1" if name == TRACKER else "",
     )
-
-
-def _onset_errors(runs: Sequence[FollowedRun], name: str, threshold: float) -> FloatArray:
-    errors = []
-    for one in runs:
-        alarm = _first_alarm(one, name, threshold)
-        if math.isfinite(alarm):
-            since = int(alarm)
-            if name == TRACKER and one.changed_since[since] >= 0:
-                since = int(one.changed_since[since])
-            errors.append(abs(float(one.gauge_gpa[since]) - one.onset_gpa))
-    return np.array(errors)
 
 
 def _lattice_figures(
@@ -271,14 +286,15 @@ def _median_figure(
 
 
 def _item(one: FollowedRun, thresholds: dict[str, float]) -> dict[str, Any]:
-    has_transition = one.task.has_transition
     return {
         "seed": one.task.seed,
         "number": one.task.number,
-        "has_transition": has_transition,
+        "kind": one.kind.value,
         "material": one.material,
         "peak_counts": one.peak_counts,
-        "onset_frame": one.first_frame_with(1e-9) if has_transition else None,
-        "frame_of_5_wt_percent": one.first_frame_with(_DETECTED) if has_transition else None,
+        "onset_frames": [change.first_frame_with(1e-9) for change in one.changes],
+        "noticeable_frames": [
+            change.first_frame_with(NOTICEABLE[one.kind].progress) for change in one.changes
+        ],
         "alarms": {name: one.alarms(name, level) for name, level in thresholds.items()},
     }

@@ -23,7 +23,8 @@ from phasepilot.models.preprocessing.configuration import Preprocessing
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
 from phasepilot.models.tracking.change_statistic import alarm_level
 from phasepilot.models.tracking.phase_state import PhaseState, Stage, TrackerSettings
-from phasepilot.models.tracking.phase_tracker import TrackerState, advance
+from phasepilot.models.tracking.phase_tracker import advance
+from phasepilot.models.tracking.tracker_state import TrackerState
 
 # Frames, counted from 0, at which something is known to begin or end, from the notes that come with
 # the series; the magnetostructural transition of CuCr2O4 is near 130 K.

@@ -25,7 +25,8 @@ from phasepilot.models.steering.transition_settings import MoveCost
 from phasepilot.models.suggestion import Action
 from phasepilot.models.tracking.back_and_forth import advance_from_unchanged
 from phasepilot.models.tracking.phase_state import PhaseState, TrackerSettings
-from phasepilot.models.tracking.phase_tracker import TrackerState, advance
+from phasepilot.models.tracking.phase_tracker import advance
+from phasepilot.models.tracking.tracker_state import TrackerState
 
 PEAK_COUNTS = 2000.0
 # Searches jump farther than scans step, by up to this strain, and take too few frames to spend

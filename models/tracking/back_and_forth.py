@@ -9,7 +9,8 @@ from dataclasses import replace
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 from phasepilot.models.tracking.change_statistic import alarm_level
 from phasepilot.models.tracking.phase_state import PhaseState, Stage, TrackerSettings
-from phasepilot.models.tracking.phase_tracker import TrackerState, advance
+from phasepilot.models.tracking.phase_tracker import advance
+from phasepilot.models.tracking.tracker_state import TrackerState
 
 
 def advance_from_unchanged(

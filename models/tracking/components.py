@@ -3,13 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from phasepilot.models.arrays import BoolArray, FloatArray
+from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.preprocessing.preparation import PreparedPattern
-from phasepilot.models.tracking.line_shift import shifted
+from phasepilot.models.tracking.line_shift import shifted, slope_of
 from phasepilot.models.tracking.phase_state import TrackerSettings
 
 # How many frames the reference is averaged over: long where there is only noise, but lines of
@@ -22,6 +24,7 @@ _OFFSET_BINS = 151
 # A line and its surroundings, and how far beside the others it may lie, both in bins.
 _DISPLACED_BINS = 11
 _DISPLACEMENT_BINS = 1.0
+_CROSSED_BINS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +86,28 @@ def frame_of(pattern: PreparedPattern, is_declared: BoolArray) -> Frame:
     return Frame((pattern.intensity - background) * is_measured, background, is_measured)
 
 
-def declared_bins(pattern: PreparedPattern, settings: TrackerSettings) -> BoolArray:
-    """Return the bins around lines that the user said to leave out of account."""
-    log_q = np.log(pattern.grid.q_per_angstrom)
+@lru_cache(maxsize=8)
+def declared_bins(grid: LogQGrid, settings: TrackerSettings) -> BoolArray:
+    """Return the bins around lines that the user said to leave out of account; read-only."""
+    log_q = np.log(grid.q_per_angstrom)
     is_declared = np.zeros(log_q.size, dtype=bool)
     for d_spacing_angstrom in settings.declared_d_spacings_angstrom:
         centre = math.log(2 * math.pi / d_spacing_angstrom)
         is_declared |= np.abs(log_q - centre) < settings.declared_tolerance
+    is_declared.setflags(write=False)
     return is_declared
+
+
+@lru_cache(maxsize=8)
+def beside_declared(grid: LogQGrid, settings: TrackerSettings) -> BoolArray:
+    """Return the bins around declared lines where known ones come out again; read-only.
+
+    Lines of axes that yield differently are not where they were expected after crossing.
+    """
+    is_declared = declared_bins(grid, settings)
+    is_beside = np.asarray(maximum_filter1d(is_declared, 2 * _CROSSED_BINS + 1)) & ~is_declared
+    is_beside.setflags(write=False)
+    return is_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +180,7 @@ def _displaced(left: FloatArray, expected: FloatArray, frame: Frame) -> FloatArr
     A displacement d of a line e adds -d de/dx; d is found for the surroundings of each bin, by
     least squares with a prior of a bin, so that noise moves no weak line.
     """
-    slope = -np.gradient(expected)
+    slope = -slope_of(expected)
     variance = (expected + frame.background) / (_DISPLACED_BINS * _DISPLACEMENT_BINS**2)
     joint = uniform_filter1d(left * slope, _DISPLACED_BINS)
     squared = uniform_filter1d(slope**2 + variance, _DISPLACED_BINS)

@@ -4,10 +4,12 @@
 linear least squares, as many unknowns as symmetry leaves free.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
+from scipy.special import stdtrit
 
 from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.diffraction.crystals.crystal import Crystal
@@ -28,6 +30,8 @@ _FAINTEST = 0.03
 _APART_BINS = 8
 _REACH_BINS = 6
 _N_ROUNDS = 3
+# No line is placed better than this, whatever its counts.
+_BEST_PLACED_BINS = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,9 @@ class Lattice:
         How much of the lines that should be in view was found, by the roots of their strengths.
     metric : ndarray, shape (3, 3)
         Reciprocal metric, to start the next frame from.
+    strength_scatter : float
+        Of the logarithms of the lines' strengths about those of the crystal, by the roots of these:
+        some tenths for a powder, 1 or more for lines of something else that lie where they should.
     """
 
     cell: tuple[float, ...]
@@ -76,6 +83,7 @@ class Lattice:
     n_lines: int
     metric: FloatArray
     share_found: float = 0.0
+    strength_scatter: float = math.inf
 
     @property
     def is_refined(self) -> bool:
@@ -136,18 +144,26 @@ def _basis(crystal: Crystal) -> FloatArray:
     return np.stack(rows)
 
 
-def starting_strain(
-    lines: KnownLines, signal: FloatArray, grid: LogQGrid, *, lowest: float = -0.2
-) -> float:
-    """Return the linear strain, up to 5 % in tension, at which the crystal's lines meet a frame's.
+def starting_strains(
+    lines: KnownLines,
+    signal: FloatArray,
+    grid: LogQGrid,
+    *,
+    lowest: float = -0.2,
+    highest: float = 0.05,
+    n_best: int = 1,
+) -> list[float]:
+    """Return the linear strains at which the lines meet a frame's best, the best first.
 
     To start `refined_cell` from, when the sample may be far from where its crystal was measured.
+    They lie further apart than `refined_cell` looks. Where lines of something stronger are there,
+    the best need not be the true one.
     """
     root = np.sqrt(np.maximum(uniform_filter1d(signal, 5), 0.0))
     squared = np.einsum("li,ij,lj->l", lines.hkl, lines.metric, lines.hkl)
     log_q0 = np.log(grid.q_per_angstrom[0])
     place = (np.log(2 * np.pi * np.sqrt(squared)) - log_q0) / grid.bin_width
-    shifts = np.arange(np.log1p(-0.05), -np.log1p(lowest), grid.bin_width) / grid.bin_width
+    shifts = np.arange(-np.log1p(highest), -np.log1p(lowest), grid.bin_width) / grid.bin_width
     bins = np.rint(place + shifts[:, None]).astype(int)
     is_inside = (bins >= 0) & (bins < root.size)
     seen = np.where(is_inside, root[np.clip(bins, 0, root.size - 1)], 0.0)
@@ -156,7 +172,12 @@ def starting_strain(
     known = (is_inside * weight).sum(axis=1)
     score = (np.minimum(seen, np.quantile(root, 0.995)) * weight).sum(axis=1)
     score = np.where(known > 0.5 * weight.sum(), score / np.maximum(known, 1e-12), 0.0)
-    return float(np.expm1(-shifts[int(score.argmax())] * grid.bin_width))
+    found = []
+    for _ in range(n_best):
+        best = int(score.argmax())
+        found.append(float(np.expm1(-shifts[best] * grid.bin_width)))
+        score[max(0, best - _REACH_BINS) : best + _REACH_BINS + 1] = -1.0
+    return found
 
 
 def refined_cell(
@@ -198,12 +219,32 @@ def refined_cell(
         change = np.linalg.solve(normal + ridge, (relative * weight[:, None]).T @ residual)
         metric = metric + np.tensordot(np.clip(change, -0.01, 0.01), lines.basis, axes=1)
         left = residual - relative @ change
-        scatter = float(weight @ left**2) / max(n_used - len(change), 1)
+        n_free = n_used - len(change)
+        scatter = max(float(weight @ left**2) / n_free, _least_scatter(weight, grid))
+        # Few lines know their scatter badly: two deviations shall hold 95 % (Student).
+        scatter *= (float(stdtrit(n_free, 0.975)) / 1.96) ** 2
         covariance = scatter * np.linalg.inv(normal + ridge)
     return replace(
         _lattice(metric, lines, covariance, n_used),
         share_found=_share(lines, signal, grid, metric, weight > 0),
+        strength_scatter=_strength_scatter(lines, squared, weight),
     )
+
+
+def _least_scatter(weight: FloatArray, grid: LogQGrid) -> float:
+    """Return the scatter of lines that are placed as well as the bins allow."""
+    return float((2 * _BEST_PLACED_BINS * grid.bin_width) ** 2 * weight[weight > 0].mean())
+
+
+def _strength_scatter(lines: KnownLines, squared: FloatArray, weight: FloatArray) -> float:
+    """Return how far the strengths that were found are from the crystal's, in logarithms."""
+    is_used = weight > 0
+    # Bins of ln q hold the mean intensity of what they cover: another 1/q beside Lorentz's factor.
+    expected = lines.strength[is_used] / np.sqrt(squared[is_used])
+    ratio = np.log(weight[is_used] ** 2 / expected)
+    root = np.sqrt(expected)
+    centred = ratio - np.average(ratio, weights=root)
+    return float(np.sqrt(np.average(centred**2, weights=root)))
 
 
 def _share(

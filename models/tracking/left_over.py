@@ -12,6 +12,8 @@ from phasepilot.models.tracking.line_shift import shifted
 # Line intensities may differ this much from the reference (texture, grain statistics, a fraction of
 # a bin of shift) without being called a change.
 MODEL_ERROR = 0.06
+# Or so many times what they scatter from frame to frame, where rings are spotty.
+_GRAINS = 1.5
 # What is left over counts in units of this share of the strongest line at least. Weak lines of a
 # cell that were taken for the sample's are fainter than a phase that begins.
 FAINT_SHARE = 0.004
@@ -20,7 +22,10 @@ _N_BLOCKS = 32
 _FEWEST_QUIET = 20
 # Share of the past in the running mean of the significance: about two frames count.
 _MEMORY = 0.4
-_NEAR_BINS = 2 * _LINE_BINS
+_NEAR_BINS = 3 * _LINE_BINS
+# A strong line's tails and what disturbs the background about it are no lines of their own.
+_TAIL_BINS = 70
+_TAIL_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,14 @@ class UnexplainedLine:
     significance: float
 
 
-def next_noise(noise: Noise | None, frame: Frame, explanation: Explanation) -> Noise:
+def next_noise(
+    noise: Noise | None, frame: Frame, explanation: Explanation, grain_scatter: float
+) -> Noise:
     """Return the noise with one more frame averaged in, by the median over blocks of bins."""
-    expected = _line_sum(explanation.expected + frame.background)
+    known = _line_sum(explanation.expected)
+    expected = known + _line_sum(frame.background)
     left = _line_sum(explanation.left)
-    tolerance = _tolerance(explanation.expected)
+    tolerance = _tolerance(known, grain_scatter)
     previous = 1.0 if noise is None else _per_bin(noise, left.size)
     is_quiet = explanation.is_covered & (expected > 0) & (tolerance**2 < 0.5 * previous * expected)
     ratio = np.where(is_quiet, np.abs(left) / np.sqrt(np.maximum(expected, 1e-12)), np.inf)
@@ -64,18 +72,20 @@ def next_noise(noise: Noise | None, frame: Frame, explanation: Explanation) -> N
     return Noise(mixed, n_frames)
 
 
-def significance(frame: Frame, explanation: Explanation, noise: Noise) -> FloatArray:
+def significance(
+    frame: Frame, explanation: Explanation, noise: Noise, grain_scatter: float
+) -> FloatArray:
     """Return how far each line's width of bins stands above the expected, in standard deviations.
 
     Square roots keep the tail of low counts Gaussian (Anscombe).
     """
     dispersion = _per_bin(noise, frame.lines.size)
-    expected = _line_sum(explanation.expected + frame.background) / dispersion
+    known = _line_sum(explanation.expected)
+    expected = (known + _line_sum(frame.background)) / dispersion
     left = _line_sum(explanation.left) / dispersion
     root = np.sqrt(np.maximum(expected + left, 0.0) + 0.375) - np.sqrt(expected + 0.375)
-    known = _line_sum(explanation.expected)
     faint = FAINT_SHARE * float(known.max(initial=0.0, where=explanation.is_covered))
-    tolerance = np.hypot(_tolerance(explanation.expected), faint) / dispersion
+    tolerance = np.hypot(_tolerance(known, grain_scatter), faint) / dispersion
     scaled = 2 * root / np.sqrt(1 + tolerance**2 / np.maximum(expected, 1e-3))
     return np.where(explanation.is_covered, scaled, 0.0)
 
@@ -106,6 +116,9 @@ def highest_lines(score: FloatArray, *, n_lines: int = 2) -> tuple[UnexplainedLi
         if remaining[top] <= 0:
             break
         found.append(UnexplainedLine(top, float(remaining[top])))
+        near = slice(max(0, top - _TAIL_BINS), top + _TAIL_BINS + 1)
+        is_tail = remaining[near] < _TAIL_SHARE * remaining[top]
+        remaining[near] = np.where(is_tail, 0.0, remaining[near])
         remaining[max(0, top - _NEAR_BINS) : top + _NEAR_BINS + 1] = 0.0
     return tuple(found)
 
@@ -115,8 +128,10 @@ def near_lines(score: FloatArray, threshold: float) -> BoolArray:
     return np.asarray(maximum_filter1d(score > threshold, 2 * _LINE_BINS + 1))
 
 
-def _tolerance(expected: FloatArray) -> FloatArray:
-    return np.asarray(MODEL_ERROR * maximum_filter1d(_line_sum(expected), 2 * _LINE_BINS + 1))
+def _tolerance(known: FloatArray, grain_scatter: float) -> FloatArray:
+    """Return by how much sums over a line's width may differ from those of the known lines."""
+    share = max(MODEL_ERROR, _GRAINS * grain_scatter)
+    return np.asarray(share * maximum_filter1d(known, 2 * _LINE_BINS + 1))
 
 
 def _line_sum(values: FloatArray) -> FloatArray:

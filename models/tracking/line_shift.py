@@ -10,6 +10,7 @@ from phasepilot.models.arrays import FloatArray
 
 # About a line and its surroundings.
 _PULL_BINS = 15
+_CONVERGED_BINS = 1e-3
 _NODES = np.arange(-2, 4)
 _IS_OWN_NODE = np.eye(_NODES.size, dtype=bool)
 _TAP_SCALES = np.where(_IS_OWN_NODE, 1.0, _NODES[:, None] - _NODES).prod(axis=1)
@@ -56,6 +57,14 @@ def shifted(reference: FloatArray, bins: float) -> FloatArray:
     return np.convolve(padded[start : start + n_bins + 5], taps, mode="valid")
 
 
+def slope_of(values: FloatArray) -> FloatArray:
+    """Return the central differences, 0 at the ends."""
+    slope = np.zeros_like(values)
+    np.subtract(values[2:], values[:-2], out=slope[1:-1])
+    slope *= 0.5
+    return slope
+
+
 def measure_shift(
     signal: FloatArray, reference: FloatArray, *, expected_bins: float, reach_bins: int
 ) -> LineShift:
@@ -89,15 +98,18 @@ def _refined(root: FloatArray, root_reference: FloatArray, bins: float) -> LineS
         if norm == 0.0:
             break
         amplitude = float(root @ model) / norm
-        slope = amplitude * np.gradient(model)
+        slope = amplitude * slope_of(model)
         slope_squared = float(slope @ slope)
         if slope_squared == 0.0:
             break
         # The model moves against its slope; a step is never larger than the whole-bin search left.
         pulls = slope * (root - amplitude * model)
-        bins -= float(np.clip(pulls.sum() / slope_squared, -0.7, 0.7))
+        step = float(np.clip(pulls.sum() / slope_squared, -0.7, 0.7))
+        bins -= step
         # Scatter differs from bin to bin, so each counts with its own residual (White's estimator).
         uncertainty = math.sqrt(float(pulls @ pulls)) / slope_squared
+        if abs(step) < _CONVERGED_BINS:
+            break
     return LineShift(bins + _median_pull(root, root_reference, bins), uncertainty)
 
 
@@ -107,7 +119,7 @@ def _median_pull(root: FloatArray, root_reference: FloatArray, bins: float) -> f
     Least squares follows every line; the median over lines, by their weight, only the majority.
     """
     model = moved(root_reference, bins)
-    slope = np.gradient(model)
+    slope = slope_of(model)
     weight = uniform_filter1d(slope**2, _PULL_BINS)
     is_line = weight > 0.01 * weight.max(initial=0.0)
     if not is_line.any():

@@ -12,6 +12,15 @@ class Stage(StrEnum):
     ESTABLISHED = "established"
 
 
+class SeenIn(StrEnum):
+    """Which lines speak most for a change of phase."""
+
+    NEW_LINES = "new lines"
+    FADING = "known lines fade"
+    RATIOS = "known lines change their ratios"
+    WIDTHS = "known lines broaden or split"
+
+
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
     """What the tracker takes for granted.
@@ -73,16 +82,20 @@ class PhaseState:
     volume_ratio : float
         V / V0 against that frame, (1 + strain)^3.
     excess : float
-        Joint significance of the unexplained lines, in standard deviations.
+        Evidence of a change: joint significance of the unexplained lines in standard deviations,
+        or what known lines do, brought to the same scale.
     change_probability : float
         Probability that a phase change has begun.
     new_phase_fraction : float
-        Share of the line intensity in lines that the old phase does not have.
+        Share of the line intensity in lines that the old phase does not have; of lines that fade
+        the share that is lost.
     stage : Stage
     changed_since_seq_num : int
         Frame since which the change is seen; 0 when there is none.
     is_beam_lost : bool
         The frame had so little intensity that it was passed over.
+    seen_in : SeenIn
+        What the change, or the suspicion of one, was seen in first.
     """
 
     strain: float
@@ -94,3 +107,4 @@ class PhaseState:
     stage: Stage
     changed_since_seq_num: int
     is_beam_lost: bool = False
+    seen_in: SeenIn = SeenIn.NEW_LINES

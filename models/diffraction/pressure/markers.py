@@ -94,7 +94,7 @@ def marker_pressure(
     Examples
     --------
     >>> marker_pressure("Au", 65.0, 0.05)
-    MarkerPressure(pressure_gpa=8.145, uncertainty_gpa=0.165)
+    MarkerPressure(pressure_gpa=8.1448, uncertainty_gpa=0.1646)
     """
     _check(name)
     marker = MARKERS[name]
@@ -107,7 +107,7 @@ def marker_pressure(
         - marker.equation_of_state.pressure_gpa(ratio - step)
     ) / (2 * step)
     uncertainty = abs(slope) * spread if math.isfinite(spread) else math.nan
-    return MarkerPressure(round(pressure, 3), round(uncertainty, 3))
+    return MarkerPressure(round(pressure, 4), round(uncertainty, 4))
 
 
 def _check(name: str) -> None:

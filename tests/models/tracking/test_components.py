@@ -11,6 +11,8 @@ from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.configuration import Preprocessing
 from phasepilot.models.preprocessing.preparation import prepare_pattern
 from phasepilot.models.tracking.change_statistic import alarm_level, change_probability
+from phasepilot.models.tracking.components import beside_declared, declared_bins
+from phasepilot.models.tracking.left_over import highest_lines
 from phasepilot.models.tracking.phase_state import Stage, TrackerSettings
 from phasepilot.models.tracking.phase_tracker import advance
 
@@ -64,6 +66,29 @@ def test_a_lone_stray_reflection_is_no_phase():
     assert {state.phase.stage for state in follow(frames)} == {Stage.STABLE}
 
 
+def test_the_tails_of_a_strong_spot_are_no_lines_of_their_own():
+    first, second = highest_lines(strong_line(at=500, height=100.0), n_lines=2)
+    assert first.bin == 500
+    assert second.significance < 1.0
+    pair = strong_line(at=500, height=100.0) + strong_line(at=560, height=40.0)
+    assert [one.bin for one in highest_lines(pair, n_lines=2)] == [500, 560]
+
+
+def strong_line(*, at, height):
+    """Return the significance of a line with the tails of a Lorentzian."""
+    return height / (1 + ((np.arange(1000) - at) / 5.0) ** 2)
+
+
+def test_what_comes_out_from_behind_declared_lines_is_not_judged_at_once():
+    grid = Preprocessing().grid.grid()
+    settings = TrackerSettings(declared_d_spacings_angstrom=(2 * np.pi / 3.0,))
+    is_declared = np.flatnonzero(declared_bins(grid, settings))
+    is_beside = np.flatnonzero(beside_declared(grid, settings))
+    assert is_beside.min() < is_declared.min() < is_declared.max() < is_beside.max()
+    assert not set(is_beside) & set(is_declared)
+    assert not beside_declared(grid, TrackerSettings()).any()
+
+
 @pytest.mark.parametrize("scale", [0.2, 4.0])
 def test_another_exposure_is_no_change(scale):
     rng = np.random.default_rng(0)
@@ -88,9 +113,11 @@ def test_fewer_false_alarms_need_more_evidence():
 def test_a_simulated_run_is_noticed_near_its_onset():
     task = Task(seed=11, number=0, has_transition=True)
     run = task.run()
-    phases = tracked(prepared_frames(run), run.gauge_gpa, benchmark_settings())
-    alarms = [k for k, one in enumerate(phases) if one.stage is Stage.CHANGING]
-    onset = run.first_frame_with(1e-9)
+    states = tracked(prepared_frames(run), run.gauge, benchmark_settings())
+    alarms = [k for k, one in enumerate(states) if one.phase.stage is Stage.CHANGING]
+    (change,) = run.course.changes
+    onset, grown = change.first_frame_with(1e-9), change.first_frame_with(0.2)
     assert alarms
     assert onset is not None
-    assert onset <= alarms[0] <= run.first_frame_with(0.2)
+    assert grown is not None
+    assert onset <= alarms[0] <= grown

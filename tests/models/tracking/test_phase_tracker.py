@@ -7,7 +7,8 @@ from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.configuration import NPCNN_V1
 from phasepilot.models.preprocessing.preparation import prepare_pattern
 from phasepilot.models.tracking.phase_state import Stage, TrackerSettings
-from phasepilot.models.tracking.phase_tracker import TrackerState, advance
+from phasepilot.models.tracking.phase_tracker import advance
+from phasepilot.models.tracking.tracker_state import TrackerState
 
 SETTINGS = TrackerSettings()
 OLD_LINES = ((1.0, 2.0), (0.6, 2.83), (0.25, 3.46), (0.2, 4.0), (0.15, 4.47))
