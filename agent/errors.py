@@ -5,6 +5,7 @@
     AgentError(RuntimeError)
     ├── ConfigurationError  settings that cannot be used, or that contradict each other
     ├── PatternFileError    a file of patterns that cannot be read
+    ├── AgentSilentError    an agent in another process that does not answer
     └── ArchiveError        runs that cannot be kept, found or read back
         └── DocumentError   a document, or a log of documents, that cannot be used
 """
@@ -28,3 +29,7 @@ class ArchiveError(AgentError):
 
 class DocumentError(ArchiveError):
     """A document, or a log of documents, cannot be used."""
+
+
+class AgentSilentError(AgentError):
+    """An agent in another process does not answer."""

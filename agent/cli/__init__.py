@@ -10,6 +10,7 @@ from phasepilot.agent.cli.identify import identify
 from phasepilot.agent.cli.library import library
 from phasepilot.agent.cli.recipes import recipes
 from phasepilot.agent.cli.replay import replay
+from phasepilot.agent.cli.serve import keys, serve
 from phasepilot.agent.cli.simulate import simulate
 from phasepilot.agent.cli.structures import structures
 from phasepilot.agent.cli.train import train
@@ -18,7 +19,7 @@ from phasepilot.agent.cli.upload import upload
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for command in (
     *(demo, classify, identify, explain, simulate, recipes),
-    *(replay, upload, train, benchmark),
+    *(replay, upload, serve, keys, train, benchmark),
 ):
     app.command()(command)
 

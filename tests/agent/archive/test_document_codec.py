@@ -143,7 +143,8 @@ assert (doc["data"]["frame"] == frame).all()
 class Hostile:
     def __reduce__(self):
         return print, ("the wire ran code",)
-value = {b"nd": True, b"type": b"O", b"kind": b"O", b"shape": (1,), b"data": pickle.dumps(Hostile())}
+data = pickle.dumps(Hostile())
+value = {b"nd": True, b"type": b"O", b"kind": b"O", b"shape": (1,), b"data": data}
 print(type(decode_document(msgpack.packb(["event", {"value": value}]))[1]["value"]).__name__)
 """
     ended = subprocess.run(
