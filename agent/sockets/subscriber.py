@@ -1,17 +1,20 @@
 """Documents in: from publishers that connect here, or from a proxy."""
 
+import logging
 from collections.abc import Iterator
 
 import zmq
 
+from phasepilot.agent.archive.document_codec import Document
 from phasepilot.agent.errors import DocumentError
 from phasepilot.agent.sockets.curve_keys import ClientKeys, CurveGate
 from phasepilot.agent.sockets.wire import (
     MAX_MESSAGE_BYTES,
-    NumberedDocument,
     read_message,
     zmq_address,
 )
+
+logger = logging.getLogger(__name__)
 
 
 def listening_socket(
@@ -36,21 +39,28 @@ def following_socket(
     return socket
 
 
-def documents_from(
-    socket: "zmq.Socket[bytes]", *, timeout_s: float
-) -> Iterator[NumberedDocument | None]:
-    """Yield documents as they come, and None after each `timeout_s` without; never ends.
+def followed_documents(
+    address: str, *, keys: ClientKeys | None = None, timeout_s: float = 0.5
+) -> Iterator[tuple[str, Document] | None]:
+    """Yield documents from a proxy, or what an agent publishes, and None when none came for a time.
 
-    What is not a document is passed over.
+    Never ends by itself; close the generator. What is not a document is passed over.
     """
-    while True:
-        if not socket.poll(int(1e3 * timeout_s)):
-            yield None
-            continue
-        try:
-            yield read_message(socket.recv())
-        except DocumentError:
-            continue
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        socket = following_socket(context, address, keys)
+        while True:
+            if not socket.poll(int(1e3 * timeout_s)):
+                yield None
+                continue
+            try:
+                document = read_message(socket.recv())
+            except DocumentError as error:
+                logger.warning("a message was refused: %s", error)
+                continue
+            yield document.name, document.doc
+    finally:
+        context.destroy(linger=0)
 
 
 def _subscribing_socket(context: "zmq.Context[zmq.Socket[bytes]]") -> "zmq.Socket[bytes]":
