@@ -58,6 +58,18 @@ class DocumentFeed:
         except Exception as error:  # anyone may send anything; the next message may be good
             self._note(f"a message was refused: {error}")
 
+    def take_document(self, name: str, doc: Document) -> None:
+        """Take a document that came whole and in order, such as from Kafka.
+
+        One of a run that is not known makes the feed look into the archive.
+        """
+        try:
+            if name != "start" and self._taken.run_of(name, doc) is None:
+                self.catch_up()
+            self._hand_on(name, doc)
+        except Exception as error:  # anyone may send anything; the next document may be good
+            self._note(f"a {name} document was refused: {error}")
+
     def has_reached(self, sender: str, number: int) -> bool:
         """Return whether the document of that number came, or a later one."""
         return self._last_number.get(sender, -1) >= number
