@@ -6,6 +6,7 @@
     ├── ConfigurationError  settings that cannot be used, or that contradict each other
     ├── PatternFileError    a file of patterns that cannot be read
     ├── AgentSilentError    an agent in another process that does not answer
+    ├── QueueError          a queue of plans that does not do what it is told
     └── ArchiveError        runs that cannot be kept, found or read back
         └── DocumentError   a document, or a log of documents, that cannot be used
 """
@@ -33,3 +34,7 @@ class DocumentError(ArchiveError):
 
 class AgentSilentError(AgentError):
     """An agent in another process does not answer."""
+
+
+class QueueError(AgentError):
+    """A queue of plans does not do what it is told."""

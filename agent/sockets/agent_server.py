@@ -3,14 +3,16 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import zmq
 
+from phasepilot.agent.archive.document_codec import Document
 from phasepilot.agent.errors import ConfigurationError, DocumentError
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.agent.sockets.advice_messages import (
@@ -82,6 +84,8 @@ class AgentServer:
     keys : Path, optional
         Folder as `curve_keys.make_keys` fills it: only known clients get through, encrypted. A
         proxy must have keys then, too, and its public one stand there as `proxy.key`.
+    also : sequence of callables
+        Get every document after the agent, in the thread that serves; they must not raise.
 
     Raises
     ------
@@ -96,12 +100,13 @@ class AgentServer:
         *,
         archive: RunArchive | None = None,
         keys: Path | None = None,
+        also: Sequence[Callable[[str, Document], Any]] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         _check_addresses(addresses, keys)
         self._agent = agent
         self._clock = clock
-        self.feed = DocumentFeed(agent, archive)
+        self.feed = DocumentFeed(agent, archive, also=also)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._gate = CurveGate(self._context, keys) if keys else None
         self._stopping = threading.Event()

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from phasepilot.agent.archive.document_codec import Document
@@ -30,6 +31,8 @@ class DocumentFeed:
     archive : RunArchive, optional
         Where documents are read that did not come: those lost on the way, and those from before
         this process was there.
+    also : sequence of callables
+        Get every document after the agent.
 
     Attributes
     ----------
@@ -39,8 +42,15 @@ class DocumentFeed:
         Documents that never came over the wire, whether or not the archive had them.
     """
 
-    def __init__(self, agent: PhaseAgent, archive: RunArchive | None = None) -> None:
+    def __init__(
+        self,
+        agent: PhaseAgent,
+        archive: RunArchive | None = None,
+        *,
+        also: Sequence[Callable[[str, Document], Any]] = (),
+    ) -> None:
         self._agent = agent
+        self._also = also
         self._archive = archive
         self._taken = TakenDocuments()
         self._last_number: dict[str, int] = {}
@@ -118,6 +128,8 @@ class DocumentFeed:
             return False
         self._agent(name, doc)
         self._ask_where_the_plan_did(name, doc)
+        for callback in self._also:
+            callback(name, doc)
         return True
 
     def _ask_where_the_plan_did(self, name: str, doc: Document) -> None:

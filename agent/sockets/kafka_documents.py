@@ -51,7 +51,7 @@ def kafka_publisher(
         bootstrap_servers=servers,
         key="phasepilot",  # one key, one partition: only within that is there an order
         producer_config=dict(settings or {"enable.idempotence": True}),
-        # Kafka's thread sends; to flush would hold up the scan for minutes while no broker is there.
+        # Kafka's thread sends; a flush holds up the scan for minutes while no broker is there.
         flush_on_stop_doc=False,
         serializer=lambda message: encode_document(message[0], dict(message[1])),
     )
