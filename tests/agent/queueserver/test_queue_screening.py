@@ -34,10 +34,11 @@ class Served:
     agent: PhaseAgent
     server: QueueServer
     screening: QueueScreening | None = None
+    queue: PlanQueue | None = None
 
     def screen(self, limits: QueueLimits, **settings: object) -> QueueScreening:
         order = SampleOrder(SampleOrderSettings(labels=LABELS, **settings))  # type: ignore[arg-type]
-        queue = PlanQueue(self.server.address)
+        queue = self.queue = PlanQueue(self.server.address)
         self.screening = QueueScreening(self.agent, order, SITES, queue, limits)
         return self.screening
 
@@ -67,11 +68,13 @@ def served(tmp_path_factory: pytest.TempPathFactory, model: PhaseModel) -> Itera
 
 
 @pytest.fixture
-def empty(served: Served) -> Served:
+def empty(served: Served) -> Iterator[Served]:
     served.server.manager.queue_autostart(False)
     served.server.wait_until_idle()
     served.server.manager.history_clear()
-    return served
+    yield served
+    if served.queue is not None:
+        served.queue.close()
 
 
 def test_results_decide_which_sample_is_next_and_for_how_long(empty: Served) -> None:
