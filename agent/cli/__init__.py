@@ -7,6 +7,7 @@ from phasepilot.agent.cli.classify import classify
 from phasepilot.agent.cli.demo import demo
 from phasepilot.agent.cli.explain import explain
 from phasepilot.agent.cli.identify import identify
+from phasepilot.agent.cli.ioc import ioc
 from phasepilot.agent.cli.library import library
 from phasepilot.agent.cli.recipes import recipes
 from phasepilot.agent.cli.replay import replay
@@ -25,6 +26,7 @@ for command in (
     app.command()(command)
 
 
+app.add_typer(ioc, name="ioc")
 app.add_typer(library, name="library")
 app.add_typer(structures, name="structures")
 

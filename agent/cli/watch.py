@@ -34,7 +34,7 @@ def watch(
         from phasepilot.agent.sockets.subscriber import followed_documents
 
         console.print(f"watching {zmq}; Ctrl-C ends it", highlight=False, soft_wrap=True)
-        documents = followed_documents(zmq, keys=_keys(key, server_key))
+        documents = followed_documents(zmq, keys=client_keys_of(key, server_key))
         try:
             show(documents, config, once=once)
         except KeyboardInterrupt:
@@ -70,7 +70,8 @@ def _judging(config: Path, table: Any) -> Any:
     return agent
 
 
-def _keys(secret: Path | None, server: Path | None) -> "ClientKeys | None":
+def client_keys_of(secret: Path | None, server: Path | None) -> "ClientKeys | None":
+    """Return the keys of the command line, if there are any."""
     from phasepilot.agent.errors import ConfigurationError
     from phasepilot.agent.sockets.curve_keys import ClientKeys
 
