@@ -1,8 +1,8 @@
 """An EPICS IOC of the agent's latest finding: a process variable for each column that people watch.
 
-The alarm of `phase` and `suggestion` is that of the frame: MAJOR while a new phase grows, MINOR
-where the pattern is of a kind that the answer cannot be trusted for, INVALID where nothing is known
-or the agent is not heard of.
+Every variable carries the alarm of the frame: MAJOR while a new phase grows, MINOR where the
+pattern is of a kind that the answer cannot be trusted for, INVALID where nothing is known or the
+agent is not heard of.
 """
 
 import asyncio
@@ -35,13 +35,8 @@ def _number(units: str = "") -> Any:
 
 
 def _text() -> Any:
-    return pvproperty(
-        value="",
-        dtype=ChannelType.CHAR,
-        max_length=_TEXT_LENGTH,
-        read_only=True,
-        report_as_string=True,
-    )
+    # An array of characters: a string of EPICS ends after 39.
+    return pvproperty(value="", dtype=ChannelType.CHAR, max_length=_TEXT_LENGTH, read_only=True)
 
 
 class AgentIOC(PVGroup):  # type: ignore[misc]  # caproto carries no types
@@ -83,41 +78,47 @@ class AgentIOC(PVGroup):  # type: ignore[misc]  # caproto carries no types
 
     async def show(self, advice: Advice) -> None:
         """Bring all process variables up to the advice on a frame."""
-        alarm = severity_of(advice)
         self._shown_at = time.monotonic()
         for name in _NUMBERS:
             await getattr(self, name).write(getattr(advice, name))
         for name in ("action", "state", "verdict", "problem"):
-            await getattr(self, name).write(getattr(advice, name)[: _TEXT_LENGTH - 1])
-        await self._write_alarmed(self.phase, phase_text(advice), alarm)
-        told = f"{advice.action}: {advice.reason}"
-        await self._write_alarmed(self.suggestion, told, alarm)
-        await self.severity.write(int(alarm))
-        # Last, so that who monitors it finds the rest up to date.
+            await self._write_text(name, getattr(advice, name))
+        await self._write_text("phase", phase_text(advice))
+        await self._write_text("suggestion", f"{advice.action}: {advice.reason}")
+        # The last value, so that who monitors it finds the rest up to date.
         await self.frame.write(advice.frame_seq_num)
+        await self._raise_alarm(severity_of(advice))
 
     async def begin(self, run_uid: str) -> None:
         """Show which run it is from now on."""
-        await self.run_uid.write(run_uid)
+        await self._write_text("run_uid", run_uid)
 
     async def invalidate_if_stale(self) -> None:
         """Raise the alarm when the agent has not been heard of for too long."""
-        alarm = AlarmSeverity.INVALID_ALARM
-        if time.monotonic() - self._shown_at > self._stale_s and self.severity.value != alarm:
-            await self._write_alarmed(self.phase, "unknown: the agent is not heard of", alarm)
-            await self._write_alarmed(self.suggestion, "", alarm)
-            await self.severity.write(int(alarm))
+        is_stale = time.monotonic() - self._shown_at > self._stale_s
+        if is_stale and self.severity.value != AlarmSeverity.INVALID_ALARM:
+            await self._write_text("phase", "unknown: the agent is not heard of")
+            await self._write_text("suggestion", "")
+            await self._raise_alarm(AlarmSeverity.INVALID_ALARM)
 
     @frame.startup
     async def frame(self, instance: Any, async_lib: Any) -> None:
-        """Look for silence."""
+        """Raise the alarm until something is known, and after that look for silence."""
+        await self._raise_alarm(AlarmSeverity.INVALID_ALARM)
         while True:
             await self.invalidate_if_stale()
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _write_alarmed(self, channel: Any, text: str, alarm: AlarmSeverity) -> None:
-        status = AlarmStatus.NO_ALARM if alarm == AlarmSeverity.NO_ALARM else AlarmStatus.STATE
-        await channel.write(text[: _TEXT_LENGTH - 1], severity=alarm, status=status)
+    async def _raise_alarm(self, severity: AlarmSeverity) -> None:
+        is_calm = severity == AlarmSeverity.NO_ALARM
+        status = AlarmStatus.NO_ALARM if is_calm else AlarmStatus.STATE
+        await self.severity.write(int(severity))
+        # After all values: to write a number takes back the alarm, which all variables share.
+        await self.alarms[None].write(status=status, severity=severity)
+
+    async def _write_text(self, name: str, text: str) -> None:
+        encoded = text.encode("latin-1", "replace")[: _TEXT_LENGTH - 1]
+        await getattr(self, name).write(encoded.decode("latin-1"))
 
 
 class AnalysisFollower:
