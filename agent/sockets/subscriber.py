@@ -1,7 +1,7 @@
 """Documents in: from publishers that connect here, or from a proxy."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import zmq
 
@@ -41,7 +41,7 @@ def following_socket(
 
 def followed_documents(
     address: str, *, keys: ClientKeys | None = None, timeout_s: float = 0.5
-) -> Iterator[tuple[str, Document] | None]:
+) -> Generator[tuple[str, Document] | None, None, None]:
     """Yield documents from a proxy, or what an agent publishes, and None when none came for a time.
 
     Never ends by itself; close the generator. What is not a document is passed over.
