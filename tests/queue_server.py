@@ -51,12 +51,15 @@ class QueueServer:
 
 
 @contextlib.contextmanager
-def queue_server(directory: Path, documents: str, advice: str) -> Iterator[QueueServer]:
+def queue_server(
+    directory: Path, documents: str, advice: str, *, control: int | None = None
+) -> Iterator[QueueServer]:
     """Give a manager whose environment is open; skip where there is no Redis."""
     redis = shutil.which("redis-server")
     if redis is None:
         pytest.skip("needs redis-server; on Debian: apt-get install redis-server")
-    redis_port, control, info = free_ports(3)
+    redis_port, free, info = free_ports(3)
+    control = control or free
     (directory / "permissions.yaml").write_text(_PERMISSIONS)
     (directory / "existing.yaml").write_text("existing_plans: {}\nexisting_devices: {}\n")
     with contextlib.ExitStack() as stack:
@@ -78,6 +81,7 @@ def queue_server(directory: Path, documents: str, advice: str) -> Iterator[Queue
             *("--existing-plans-devices", str(directory / "existing.yaml")),
             *("--user-group-permissions", str(directory / "permissions.yaml")),
             PYTHONPATH=str(STARTUP.parent),
+            PHASEPILOT_DOCS=str(STARTUP.parents[1] / "docs"),
             PHASEPILOT_DOCUMENTS=documents,
             PHASEPILOT_ADVICE=advice,
         )

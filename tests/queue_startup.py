@@ -1,10 +1,11 @@
 """Startup script of the RE Manager in the tests: a small simulated library, documents over 0MQ."""
 
 import os
+import re
 import time
+from pathlib import Path
 
 import bluesky.plan_stubs as bps
-import bluesky.preprocessors as bpp
 from bluesky import RunEngine
 from queue_library import small_library
 
@@ -17,26 +18,20 @@ _library = small_library()
 _beamline = simulated_sample_library(seed=0, library=_library, clock=SimulatedClock())
 strip = _strip(_beamline, 0)
 x, y = _beamline.stage.x, _beamline.stage.y
+places = {sample.name: (sample.x_mm, sample.y_mm) for sample in _library.samples}
 
 RE = RunEngine({})
 _beamline.clock.follow(RE)
 _agent = RemoteAgent(os.environ["PHASEPILOT_DOCUMENTS"], os.environ["PHASEPILOT_ADVICE"])
-_agent.wait_until_connected(30.0)
+_agent.wait_until_connected(2.0)
 RE.subscribe(_agent)
+# The clock of the beamline is virtual, but decisions take real time.
+RE.subscribe(lambda name, doc: time.sleep(0.3), "stop")
 
-
-def measure_sample(sample: str, dwell_s: float):
-    """One exposure of one sample."""
-    place = _library.sample(sample)
-
-    @bpp.stage_decorator([strip])
-    @bpp.run_decorator(md={"sample_name": sample})
-    def inner():
-        yield from bps.mv(x, place.x_mm, y, place.y_mm, strip.exposure_s, dwell_s)
-        yield from bps.trigger_and_read([strip])
-        time.sleep(0.3)  # the clock of the beamline is virtual, but decisions take real time
-
-    yield from inner()
+# The plan stands in the documentation.
+_page = (Path(os.environ["PHASEPILOT_DOCS"]) / "sockets.md").read_text()
+(_plan,) = [block for block in re.findall(r"```python\n(.*?)```", _page, re.S) if "def " in block]
+exec(_plan)
 
 
 def calibrate():
