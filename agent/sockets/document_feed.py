@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from phasepilot.agent.archive.document_codec import Document
-from phasepilot.agent.errors import ArchiveError
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.agent.report.build_record import AGENT_STREAM
 from phasepilot.agent.sockets.run_archives import RunArchive
@@ -101,8 +100,8 @@ class DocumentFeed:
                     n_new += self._hand_on(name, doc)
                     if n_new % _FED_AT_ONCE == _FED_AT_ONCE - 1:
                         self._agent.wait(_PATIENCE_S)
-        except ArchiveError as error:
-            self._note(f"the archive could not be read: {error}")
+        except Exception as error:  # a run that is being written may look odd
+            self._note(f"the archive could not be read: {type(error).__name__}: {error}")
         return n_new
 
     def _close_gap_before(self, document: NumberedDocument) -> None:
