@@ -18,13 +18,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from agent_latency import PreparedDetector, frames_plan, make_agent
+from agent_latency import PreparedDetector, Stopwatch, frames_plan, make_agent
 from bluesky import RunEngine
 from rich.console import Console
 from rich.table import Table
@@ -57,27 +56,6 @@ class Timed:
         self._callback(name, doc)
         if name == "event":
             self.seconds.append(time.perf_counter() - began)
-
-
-class Stopwatch:
-    """Times each event from its own time stamp to its suggestion; subscribe it last."""
-
-    def __init__(self, advisor: PhaseAgent | RemoteAgent) -> None:
-        self._advisor, self._run_uid = advisor, ""
-        self.seconds: list[float] = []
-
-    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Attach to the advice on an event."""
-        if name == "start":
-            self._run_uid = doc["uid"]
-        elif name == "event":
-            emitted = doc["time"]
-
-            def note(_: "Future[Any]") -> None:
-                self.seconds.append(time.time() - emitted)
-
-            future = self._advisor.advice(self._run_uid, "primary", doc["seq_num"])
-            future.add_done_callback(note)
 
 
 @dataclass(frozen=True)
@@ -114,19 +92,17 @@ class Case:
         stopwatch = Stopwatch(self.advisor) if self.advisor else None
         tokens = [run_engine.subscribe(one) for one in (*timed, stopwatch) if one]
         began = time.perf_counter()
-        run_engine(
-            frames_plan(PreparedDetector(), n_frames, self.advisor if self.waits else None)  # type: ignore[arg-type]
-        )
+        run_engine(frames_plan(PreparedDetector(), n_frames, self.advisor if self.waits else None))
         rate = n_frames / (time.perf_counter() - began)
         until = time.monotonic() + 120.0
-        while stopwatch and len(stopwatch.seconds) < n_frames and time.monotonic() < until:
+        while stopwatch and len(stopwatch.latencies_s) < n_frames and time.monotonic() < until:
             time.sleep(0.01)
         for token in tokens:
             run_engine.unsubscribe(token)
         if writer is not None:
             writer.close(timeout_s=300.0)
         in_thread = np.sum([one.seconds for one in timed], axis=0) if timed else np.zeros(1)
-        return Result(rate, in_thread, np.array(stopwatch.seconds if stopwatch else []))
+        return Result(rate, in_thread, np.array(stopwatch.latencies_s if stopwatch else []))
 
 
 @contextlib.contextmanager
