@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from epics_server import run_program, served_ioc
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[1] / "docs" / "epics.md").read_text()
 DEVICES, SCAN, ASYNC_DEVICES, ASYNC_SCAN = re.findall(r"```python\n(.*?)```", PAGE, flags=re.S)
 # Onset of KCl under compression: between these the simulated sample begins to change.

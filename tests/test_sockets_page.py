@@ -27,6 +27,8 @@ from phasepilot.models.steering.sample_belief import SampleSite
 from phasepilot.plans.compression_scan import compression_scan
 from phasepilot.sim_devices.library_crystals import LIBRARY_CRYSTALS
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[1] / "docs" / "sockets.md").read_text()
 SESSION, SECURE, PUBLISHER, KAFKA_SESSION, KAFKA_AGENT, STARTUP, QUEUE = re.findall(
     r"```python\n(.*?)```", PAGE, flags=re.S

@@ -5,6 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from bluesky import RunEngine
 from experiment import make_beamline
 from served_agent import COMMAND, PATIENCE_S, served_agent
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 from phasepilot.agent.cli import app
 from phasepilot.agent.sockets.curve_keys import client_keys
 from phasepilot.plans.compression_scan import compression_scan
+
+pytestmark = pytest.mark.slow
 
 
 def scan(run_engine: RunEngine, advisor: object) -> None:

@@ -4,6 +4,7 @@ import ast
 import time
 from pathlib import Path
 
+import pytest
 from bluesky import RunEngine
 from epics_server import run_program, served_ioc
 from experiment import make_beamline
@@ -12,6 +13,8 @@ from served_agent import PATIENCE_S, served_agent
 from phasepilot.agent.epics.agent_ioc import phase_text, severity_of
 from phasepilot.models.suggestion import Advice
 from phasepilot.plans.compression_scan import compression_scan
+
+pytestmark = pytest.mark.slow
 
 _READ = """
 from caproto.sync.client import read

@@ -22,6 +22,8 @@ from phasepilot.models.steering.sample_belief import SampleSite
 from phasepilot.models.steering.sample_order import SampleOrder, SampleOrderSettings
 from phasepilot.sim_devices.library_crystals import LIBRARY_CRYSTALS
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("A01", "A02", "A03", "B01", "B02", "B03")
 SITES = [SampleSite(name, (5.0 * (k % 3), 5.0 * (k // 3))) for k, name in enumerate(NAMES)]
 LABELS = (*LIBRARY_CRYSTALS, "unknown")

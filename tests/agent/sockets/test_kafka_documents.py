@@ -19,6 +19,8 @@ from phasepilot.agent.sockets.run_archives import LogArchive
 from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.plans.compression_scan import compression_scan
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 30.0
 # Tests read the topic from its beginning; live agents do not.
 FROM_THE_START = {"auto.offset.reset": "earliest", "log_level": 0}

@@ -19,6 +19,8 @@ from phasepilot.agent.sockets.remote_agent import RemoteAgent
 from phasepilot.models.suggestion import Action, Advice
 from phasepilot.plans.compression_scan import compression_scan
 
+pytestmark = pytest.mark.slow
+
 
 def steered_by(
     run_engine: RunEngine, advisor: Any, *callbacks: Any, patience_s: float = PATIENCE_S
