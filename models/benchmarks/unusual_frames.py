@@ -5,12 +5,12 @@ the ranges, steps and wavelengths of usual ones, which therefore tell nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 
-from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.benchmarks.held_out_patterns import HeldOut, simulated_patterns
 from phasepilot.models.diffraction.powder.recipe import Settings, named_recipe
 from phasepilot.models.pattern import Pattern, two_theta_from_q
@@ -29,10 +29,13 @@ class UsualFrames:
     held_out : HeldOut
     patterns : tuple of Pattern
         One a structure.
+    is_single_phase : ndarray of bool, shape (n_structures,)
+        Others hold up to a quarter of a second phase, as the recipe has it.
     """
 
     held_out: HeldOut
     patterns: tuple[Pattern, ...]
+    is_single_phase: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ def usual_frames(held_out: HeldOut, rng: Generator) -> UsualFrames:
     """Return one measurement of each structure."""
     settings, second = _settings(held_out, rng), _others(held_out, rng)
     patterns = simulated_patterns(held_out, settings, rng, second=second)
-    return UsualFrames(held_out, tuple(patterns))
+    is_single_phase = settings["impurity_fraction"][:, 0] == 0
+    return UsualFrames(held_out, tuple(patterns), is_single_phase)
 
 
 def empty_frames(usual: UsualFrames, rng: Generator) -> list[Pattern]:
@@ -89,10 +93,7 @@ def mixture_frames(usual: UsualFrames, rng: Generator) -> list[Pattern]:
     held_out = usual.held_out
     settings = _settings(held_out, rng)
     half = np.full((settings.n_patterns, 1), 0.5)
-    columns = {**settings.columns, "impurity_fraction": half}
-    mixed = Settings(
-        settings.recipe, settings.axis_start, settings.axis_stop, columns, settings.seed
-    )
+    mixed = replace(settings, columns={**settings.columns, "impurity_fraction": half})
     return simulated_patterns(held_out, mixed, rng, second=_others(held_out, rng))
 
 

@@ -33,6 +33,7 @@ from phasepilot.models.networks.model_card import ModelCard, check_sha256, read_
 from phasepilot.models.networks.network_session import (
     PREDICTED_CLASS,
     NetworkSession,
+    NoveltySession,
 )
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.preparation import (
@@ -57,11 +58,22 @@ _N_MATCHED = 12
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """What network and cubic check make of some patterns."""
+class NetworkView:
+    """What networks and cubic check make of one pattern.
+
+    Attributes
+    ----------
+    logits : ndarray, shape (230,)
+    embedding : ndarray, shape (n_features,)
+    novelty_logit : float or None
+        Of a `NoveltyNet`; None without one.
+    attribution : ndarray, shape (2, n_bins)
+        Empty where it was not asked for.
+    """
 
     logits: FloatArray
     embedding: FloatArray
+    novelty_logit: float | None
     attribution: Float32Array
 
 
@@ -107,6 +119,7 @@ class CalibratedModel:
         self.card: ModelCard = read_card(card_path)
         content = check_sha256(card_path.with_name(self.card.file), self.card.sha256)
         self.session = NetworkSession(content, n_threads=n_threads)
+        self._novelty_net = _novelty_session(card_path, self.card, n_threads)
         self.calibration = _read_arrays(
             card_path.with_name(self.card.calibration_file),
             self.card.calibration_sha256,
@@ -148,8 +161,8 @@ class CalibratedModel:
             `phasepilot.models.explanation.attribution`.
         """
         prepared = prepare_pattern(pattern, self.card.preprocessing)
-        view = self._view([prepared], PREDICTED_CLASS)
-        return self._estimate(prepared, view.logits[0], view.embedding[0]), view.attribution[0]
+        (view,) = self._views([prepared], PREDICTED_CLASS)
+        return self._estimate(prepared, view), view.attribution
 
     def predict_many(self, patterns: Sequence[Pattern]) -> list[PhaseEstimate]:
         """Return the estimates of several patterns; the network sees them in one batch.
@@ -161,32 +174,36 @@ class CalibratedModel:
         """
         return self._estimates(prepare_patterns(patterns, self.card.preprocessing))
 
-    def outputs(self, prepared: PreparedPattern) -> tuple[FloatArray, FloatArray]:
-        """Return logits (230,), cubic lattices checked, and embedding (n_features,)."""
-        view = self._view([prepared])
-        return view.logits[0], view.embedding[0]
+    def view(self, prepared: PreparedPattern) -> NetworkView:
+        """Return what networks and cubic check make of a pattern."""
+        return self._views([prepared])[0]
 
-    def _view(
+    def _views(
         self, prepared: Sequence[PreparedPattern], class_weights: Float32Array | None = None
-    ) -> _View:
+    ) -> list[NetworkView]:
         preprocessing = self.card.preprocessing
         inputs = np.array([network_input(one, preprocessing) for one in prepared])
         outputs = self.session.run(inputs, class_weights)
         logits = checked_logits(inputs, outputs.space_group_logits, self.card.grid)
-        return _View(logits, outputs.embedding.astype(np.float64), outputs.attribution)
+        embedding = outputs.embedding.astype(np.float64)
+        novelty: list[float | None] = [None] * len(prepared)
+        if self._novelty_net is not None:
+            novelty = list(self._novelty_net.logits(inputs, outputs).tolist())
+        attribution = outputs.attribution
+        if not len(attribution):
+            attribution = np.zeros((len(prepared), 0), dtype=np.float32)
+        rows = zip(logits, embedding, novelty, attribution, strict=True)
+        return [NetworkView(*row) for row in rows]
 
     def _estimates(self, prepared: Sequence[PreparedPattern]) -> list[PhaseEstimate]:
         if not prepared:
             return []
-        view = self._view(prepared)
-        rows = zip(prepared, view.logits, view.embedding, strict=True)
-        return [self._estimate(one, logits, embedding) for one, logits, embedding in rows]
+        views = self._views(prepared)
+        return [self._estimate(one, view) for one, view in zip(prepared, views, strict=True)]
 
-    def _estimate(
-        self, prepared: PreparedPattern, logits: FloatArray, embedding: FloatArray
-    ) -> PhaseEstimate:
+    def _estimate(self, prepared: PreparedPattern, view: NetworkView) -> PhaseEstimate:
         calibration = self.calibration
-        log_probabilities = self._opinion(logits, embedding)
+        log_probabilities = self._opinion(view)
         searched = self._searched(prepared, log_probabilities)
         match = self._match(prepared, searched)
         if searched is None:
@@ -197,10 +214,10 @@ class CalibratedModel:
                 searched.calibration.sets,
             )
         drawn = calibration.laplace.drawn_probabilities(
-            logits, embedding, temperature=calibration.temperature
+            view.logits, view.embedding, temperature=calibration.temperature
         )
         entropy = split_entropy(probabilities, drawn)
-        novelty = self._novelty(prepared, logits, embedding, searched, match)
+        novelty = self._novelty(prepared, view, searched, match)
         return PhaseEstimate(
             space_group_probabilities=probabilities,
             crystal_system_set=sets.crystal_systems(probabilities, self._set_level),
@@ -213,11 +230,11 @@ class CalibratedModel:
             phases=() if match is None else match.phases,
         )
 
-    def _opinion(self, logits: FloatArray, embedding: FloatArray) -> FloatArray:
+    def _opinion(self, view: NetworkView) -> FloatArray:
         """Return the network's log probabilities, shape (230,); all equal where it is not asked."""
         if self._part == "search":
             return NOTHING_KNOWN
-        return self.calibration.log_probabilities(logits, embedding)
+        return self.calibration.log_probabilities(view.logits, view.embedding)
 
     def searched_index(self) -> SearchIndex:
         """Return the known structures that are searched.
@@ -253,7 +270,7 @@ class CalibratedModel:
             excluded=excluded,
             n_candidates=n_candidates,
         )
-        opinion = self._opinion(*self.outputs(prepared))
+        opinion = self._opinion(self.view(prepared))
         return self._combined(prepared, found, opinion), found
 
     def _combined(
@@ -281,8 +298,7 @@ class CalibratedModel:
     def _novelty(
         self,
         prepared: PreparedPattern,
-        logits: FloatArray,
-        embedding: FloatArray,
+        view: NetworkView,
         searched: _Searched | None,
         match: LibraryMatch | None,
     ) -> Novelty:
@@ -292,11 +308,17 @@ class CalibratedModel:
             if frame.kind != "normal":
                 return Novelty(1.0, Verdict(False, f"The frame is {frame.kind}: {frame.reason}"))
         if searched is None or match is None:
-            return self.calibration.novelty.judge(logits, embedding)
+            return self.calibration.novelty.judge(
+                view.logits, view.embedding, novelty_logit=view.novelty_logit
+            )
         # Mixtures of a small library are named; of a table an answer names one structure.
         dissimilarity = searched.candidates.dissimilarity if self._library is None else None
         return searched.calibration.novelty.judge(
-            logits, embedding, unexplained=match.unexplained, dissimilarity=dissimilarity
+            view.logits,
+            view.embedding,
+            novelty_logit=view.novelty_logit,
+            unexplained=match.unexplained,
+            dissimilarity=dissimilarity,
         )
 
     def _match(self, prepared: PreparedPattern, searched: _Searched | None) -> LibraryMatch | None:
@@ -337,6 +359,13 @@ def _read_arrays(path: Path, sha256: str, read: Callable[[Arrays], _Read]) -> _R
             f" writes, but {path} is not ({type(error).__name__}: {error}); reinstall phasepilot,"
             " or calibrate the network again."
         ) from error
+
+
+def _novelty_session(card_path: Path, card: ModelCard, n_threads: int) -> NoveltySession | None:
+    if card.novelty_file is None or card.novelty_sha256 is None:
+        return None
+    content = check_sha256(card_path.with_name(card.novelty_file), card.novelty_sha256)
+    return NoveltySession(content, n_threads=n_threads)
 
 
 def _search_calibrations(card_path: Path, card: ModelCard) -> dict[Part, SearchCalibration]:

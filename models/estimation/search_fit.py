@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from phasepilot.models.arrays import Array, FloatArray, IntArray
+from phasepilot.models.arrays import Array, IntArray
 from phasepilot.models.diffraction.powder.backend import NumpyBackend
 from phasepilot.models.diffraction.powder.recipe import Recipe
 from phasepilot.models.diffraction.powder.simulation import PatternSimulator
@@ -18,6 +18,7 @@ from phasepilot.models.estimation.answer_calibration import calibrated_symmetry_
 from phasepilot.models.estimation.calibrated_model import (
     NOTHING_KNOWN,
     CalibratedModel,
+    NetworkView,
     Part,
     matched,
 )
@@ -47,14 +48,12 @@ class SimulatedCase:
     ----------
     known : KnownCase
     prepared : PreparedPattern
-    logits : ndarray, shape (230,)
-    embedding : ndarray, shape (n_features,)
+    view : NetworkView
     """
 
     known: KnownCase
     prepared: PreparedPattern
-    logits: FloatArray
-    embedding: FloatArray
+    view: NetworkView
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +101,15 @@ def _case(
 ) -> SimulatedCase:
     prepared = prepare_pattern(sample.pattern, model.card.preprocessing)
     candidates = candidate_evidence(index, prepared)
-    logits, embedding = model.outputs(prepared)
+    view = model.view(prepared)
     known = KnownCase(
         space_group_index=int(index.sticks.space_group_number[sample.structure]) - 1,
-        network_log_probabilities=model.calibration.log_probabilities(logits, embedding),
+        network_log_probabilities=model.calibration.log_probabilities(view.logits, view.embedding),
         candidates=candidates,
         pattern=pattern_features(prepared),
         is_withheld=(candidates.structure == sample.structure) & is_withheld,
     )
-    return SimulatedCase(known, prepared, logits, embedding)
+    return SimulatedCase(known, prepared, view)
 
 
 def fitted_search(
@@ -122,8 +121,9 @@ def fitted_search(
     of the cases by weights that were fitted to the other, so that all cases serve both.
     """
     logits, embedding = (
-        np.array([getattr(case, name) for case in cases]) for name in ("logits", "embedding")
+        np.array([getattr(case.view, name) for case in cases]) for name in ("logits", "embedding")
     )
+    told = [case.view.novelty_logit for case in cases if case.view.novelty_logit is not None]
     truth = np.array([case.known.space_group_index for case in cases])
     dissimilarity = np.array([_dissimilarity(case.known) for case in cases])
     parts: tuple[Part, ...] = ("search", "both")
@@ -142,6 +142,7 @@ def fitted_search(
                 model.calibration.novelty.prototypes,
                 logits,
                 embedding,
+                novelty_logit=np.array(told) if told else None,
                 unexplained=np.array(unexplained),
                 dissimilarity=dissimilarity,
             ),

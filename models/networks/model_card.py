@@ -23,6 +23,8 @@ class ModelCard(BaseModel):
         What turns its outputs into calibrated answers, fitted on held-out simulated patterns.
     search_file, search_sha256 : str or None
         What weighs it against a search over known structures; None if that was not fitted.
+    novelty_file, novelty_sha256 : str or None
+        The `NoveltyNet` beside it; None if none was trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +38,8 @@ class ModelCard(BaseModel):
     calibration_sha256: str = Field(pattern=_SHA256)
     search_file: str | None = None
     search_sha256: str | None = Field(default=None, pattern=_SHA256)
+    novelty_file: str | None = None
+    novelty_sha256: str | None = Field(default=None, pattern=_SHA256)
     licence: str
     code_version: str
     trained_on: str

@@ -31,7 +31,10 @@ from phasepilot.models.networks.network_session import (
     EMBEDDING,
     INPUT,
     LOGITS,
+    NOVELTY_LOGIT,
+    SAID,
 )
+from phasepilot.models.networks.novelty_net import NoveltyNet
 from phasepilot.models.networks.pilot_net import PilotNet
 
 _OPSET = 17
@@ -54,21 +57,50 @@ def write_network(network: PilotNet, path: Path) -> None:
     layers = _layers(network)
     n_classes, n_embedding = network.space_group.weight.shape
     pattern = layers[0].input_shape
-    graph = _forward_graph(layers, network.state_dict())
+    graph, value = _forward_graph(layers, network.state_dict())
+    graph.add("Identity", [layers[-2].output], EMBEDDING)
+    graph.add("Identity", [value], LOGITS)
     _add_attribution(graph, layers, n_classes)
-    proto = graph.proto(
-        "pilot_net",
-        {INPUT: ["n", *pattern], CLASS_WEIGHTS: ["n_asked", n_classes]},
-        {
-            LOGITS: ["n", n_classes],
-            EMBEDDING: ["n", n_embedding],
-            ATTRIBUTION: ["n_attributed", *pattern],
-        },
-    )
+    inputs: _Shapes = {INPUT: ["n", *pattern], CLASS_WEIGHTS: ["n_asked", n_classes]}
+    outputs: _Shapes = {
+        LOGITS: ["n", n_classes],
+        EMBEDDING: ["n", n_embedding],
+        ATTRIBUTION: ["n_attributed", *pattern],
+    }
+    path.write_bytes(_serialised(graph.proto("pilot_net", inputs, outputs)))
+
+
+def write_novelty_net(network: NoveltyNet, path: Path) -> None:
+    """Write the network to an ONNX file, stored alike; it gives its logit and nothing else.
+
+    Raises
+    ------
+    WeightsError
+        As `write_network`.
+    """
+    layers = _layers(network)
+    graph, features = _forward_graph(layers, network.state_dict())
+    graph.add("Sub", [SAID, "said_mean.float"], "said.centred")
+    graph.add("Div", ["said.centred", "said_scale.float"], "said.scaled")
+    joined = graph.add("Concat", [features, "said.scaled"], "joined", axis=1)
+    graph.add("Relu", [_add_linear(graph, "hidden", joined)], "hidden.lit")
+    logits = [_add_linear(graph, "direct", joined), _add_linear(graph, "mixture", "hidden.lit")]
+    mixture = graph.add("Add", logits, "mixture.logit")
+    misplaced = _add_linear(graph, "misplaced", "said.scaled")
+    graph.add("Concat", [mixture, misplaced], "either", axis=1)
+    graph.add("ReduceLogSumExp", ["either"], NOVELTY_LOGIT, axes=[1], keepdims=1)
+    inputs: _Shapes = {
+        INPUT: ["n", *layers[0].input_shape],
+        SAID: ["n", network.said_mean.shape[0]],
+    }
+    path.write_bytes(_serialised(graph.proto("novelty_net", inputs, {NOVELTY_LOGIT: ["n", 1]})))
+
+
+def _serialised(graph: onnx.GraphProto) -> bytes:
     opset = helper.make_opsetid("", _OPSET)
-    model = helper.make_model(proto, opset_imports=[opset], ir_version=_IR_VERSION)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
     onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    return bytes(model.SerializeToString())
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
@@ -115,14 +147,19 @@ class _Layer:
         return f"{self.name}.output"
 
 
-def _layers(network: PilotNet) -> list[_Layer]:
-    """Return the layers in order, without dropout, which does nothing when a network is run."""
+def _layers(network: PilotNet | NoveltyNet) -> list[_Layer]:
+    """Return the layers that act on the pattern in order.
+
+    Without dropout, which does nothing when a network is run.
+    """
     layers: list[_Layer] = []
     first = network.state_dict()["body.0.weight"]
     value = first.new_zeros(1, first.shape[1], network.shape.n_bins)
     named = {f"body.{index}": module for index, module in enumerate(network.body)}
+    if isinstance(network, PilotNet):
+        named["space_group"] = network.space_group
     with torch.no_grad():
-        for name, module in (named | {"space_group": network.space_group}).items():
+        for name, module in named.items():
             if isinstance(module, nn.Dropout):
                 continue
             layers.append(_Layer(name, module, tuple(value.shape[1:])))
@@ -156,18 +193,16 @@ class _Graph:
         return helper.make_graph(self.nodes, name, ins, outs, self.initialisers)
 
 
-def _forward_graph(layers: list[_Layer], state_dict: dict[str, torch.Tensor]) -> _Graph:
-    """Return the graph from the input to embedding and logits."""
+def _forward_graph(layers: list[_Layer], state_dict: dict[str, torch.Tensor]) -> tuple[_Graph, str]:
+    """Return the graph from the input to the output of the last layer, and that output's name."""
     graph = _Graph()
     for name, tensor in state_dict.items():
         graph.add_constant(name, tensor.detach().cpu().numpy().astype(np.float16))
         graph.add("Cast", [name], f"{name}.float", to=TensorProto.FLOAT)
     value = INPUT
     for layer in layers:
-        embedding, value = value, _add_forward(graph, layer, value)
-    graph.add("Identity", [embedding], EMBEDDING)
-    graph.add("Identity", [value], LOGITS)
-    return graph
+        value = _add_forward(graph, layer, value)
+    return graph, value
 
 
 def _add_attribution(graph: _Graph, layers: list[_Layer], n_classes: int) -> None:
@@ -212,7 +247,7 @@ def _add_forward(graph: _Graph, layer: _Layer, value: str) -> str:
         case nn.Conv1d(stride=stride, padding=(0,), dilation=(1,), groups=1):
             return graph.add("Conv", [value, *weights], layer.output, strides=list(stride))
         case nn.Linear():
-            return graph.add("Gemm", [value, *weights], layer.output, transB=1)
+            return _add_linear(graph, layer.name, value)
         case nn.ReLU():
             return graph.add("Relu", [value], layer.output)
         case nn.Flatten():
@@ -222,6 +257,12 @@ def _add_forward(graph: _Graph, layer: _Layer, value: str) -> str:
         f" and Dropout, but {layer.name} is {layer.module}; leave it out, or add its forward and"
         " backward form to models/networks/onnx_file.py."
     )
+
+
+def _add_linear(graph: _Graph, name: str, value: str) -> str:
+    """Append a dense layer and return the name of its output."""
+    weights = [f"{name}.weight.float", f"{name}.bias.float"]
+    return graph.add("Gemm", [value, *weights], f"{name}.output", transB=1)
 
 
 def _add_backward(graph: _Graph, layer: _Layer, gradient: str) -> str:

@@ -31,6 +31,21 @@ class PilotNetShape:
     dropout: float = 0.1
 
 
+def strided_body(shape: PilotNetShape) -> tuple[nn.Sequential, int]:
+    """Return convolutions and dense layers, untrained, and how many features the last gives."""
+    layers: list[nn.Module] = []
+    n_in, length = 2, shape.n_bins
+    for n_out, kernel, stride in zip(shape.channels, shape.kernels, shape.strides, strict=True):
+        layers += [nn.Conv1d(n_in, n_out, kernel, stride), nn.ReLU()]
+        n_in, length = n_out, (length - kernel) // stride + 1
+    layers.append(nn.Flatten())
+    n_in *= length
+    for width in shape.dense:
+        layers += [nn.Dropout(shape.dropout), nn.Linear(n_in, width), nn.ReLU()]
+        n_in = width
+    return nn.Sequential(*layers), n_in
+
+
 class PilotNet(nn.Module):
     """Dense strided convolutions, flattened: every line is seen where it lies.
 
@@ -45,18 +60,8 @@ class PilotNet(nn.Module):
     def __init__(self, shape: PilotNetShape) -> None:
         super().__init__()
         self.shape = shape
-        layers: list[nn.Module] = []
-        n_in, length = 2, shape.n_bins
-        for n_out, kernel, stride in zip(shape.channels, shape.kernels, shape.strides, strict=True):
-            layers += [nn.Conv1d(n_in, n_out, kernel, stride), nn.ReLU()]
-            n_in, length = n_out, (length - kernel) // stride + 1
-        layers.append(nn.Flatten())
-        n_in *= length
-        for width in shape.dense:
-            layers += [nn.Dropout(shape.dropout), nn.Linear(n_in, width), nn.ReLU()]
-            n_in = width
-        self.body = nn.Sequential(*layers)
-        self.space_group = nn.Linear(n_in, N_SPACE_GROUPS)
+        self.body, n_features = strided_body(shape)
+        self.space_group = nn.Linear(n_features, N_SPACE_GROUPS)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return space-group logits."""

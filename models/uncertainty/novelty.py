@@ -1,18 +1,20 @@
 """Whether a pattern is of a kind that the network, or a library of known phases, accounts for.
 
-Three signs are combined, each as a rank among calibration patterns of known kind: how far the
-features point away from all training patterns, how undecided the logits are, and, with a library,
-which share of the intensity its best mixture leaves unexplained. With a table of very many
-structures, mixtures of which explain whatever is asked of them, the third sign is how little the
-most similar structure resembles the pattern: the answer is of one phase. Lengths of features are
-left out: patterns that a rectifier network does not know light up few of its features, so Euclidean
-and Mahalanobis distances take them for familiar (areas under the curve below 0.5 for mixtures,
-gasket lines, wrong wavelengths and glasses, simulated).
+Signs are combined, each as a rank among calibration patterns of known kind: how far the features
+point away from all training patterns, how undecided the logits are, what a `NoveltyNet` says, which
+was trained to tell two phases and wrong wavelengths from what is usual, and, with a library, which
+share of the intensity its best mixture leaves unexplained. Mixtures of a library's phases are
+known: a `NoveltyNet` is not asked there. With a table of very many structures, mixtures of which
+explain whatever is asked of them, the last sign is how little the most similar structure resembles
+the pattern: the answer is of one phase. Lengths of features are left out: patterns that a rectifier
+network does not know light up few of its features, so Euclidean and Mahalanobis distances take them
+for familiar (areas under the curve below 0.5 for mixtures, gasket lines, wrong wavelengths and
+glasses, simulated).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -28,10 +30,16 @@ from phasepilot.models.uncertainty.entropy import entropy_bits
 FALSE_ALARM_RATE = 0.01
 _RANKS = np.linspace(0, 1, 1001)
 _N_ROUNDS = 12
-# Physics verifies what a network proposes: its normal score counts twice. Our choice.
-_RESIDUAL_WEIGHT = 2.0
+# How much the normal score of a sign counts against the network's. Physics verifies what a network
+# proposes: twice, our choice. What a `NoveltyNet` says counts four times: more gains nothing for
+# mixtures and loses wrong wavelengths, less loses mixtures (simulated, families held out).
+_WEIGHTS = {"novelty_logits": 4.0, "residuals": 2.0, "dissimilarities": 2.0}
 _OF_NETWORK = ("prototypes", "distances", "entropies", "network_scores")
-_OF_LIBRARY = ("residuals", "joint_scores", "dissimilarities", "dissimilar_scores")
+# Signs that not every detector knows, and the scores of all signs together with them.
+_OPTIONAL = (
+    *("novelty_logits", "logit_scores"),
+    *("residuals", "joint_scores", "dissimilarities", "dissimilar_scores"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,9 @@ class NoveltyDetector:
     distances, entropies, network_scores : ndarray, shape (1001,)
         Quantiles over calibration patterns: the distance from the nearest prototype (1 - cosine),
         the entropy of the probabilities in bits, and the mean of the normal scores of both.
+    novelty_logits, logit_scores : ndarray, shape (1001,) or (0,)
+        The same of the logit of a `NoveltyNet`, and of the weighted sum with it; empty if there was
+        none.
     residuals, joint_scores : ndarray, shape (1001,) or (0,)
         The same of the unexplained share, and of the weighted sum with it; empty if no library was
         there to calibrate with.
@@ -71,6 +82,8 @@ class NoveltyDetector:
     distances: FloatArray
     entropies: FloatArray
     network_scores: FloatArray
+    novelty_logits: FloatArray = field(default_factory=lambda: np.zeros(0))
+    logit_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
     residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
     joint_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
     dissimilarities: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -81,6 +94,7 @@ class NoveltyDetector:
         logits: FloatArray,
         embedding: FloatArray,
         *,
+        novelty_logit: float | None = None,
         unexplained: float | None = None,
         dissimilarity: float | None = None,
         false_alarm_rate: float = FALSE_ALARM_RATE,
@@ -91,6 +105,8 @@ class NoveltyDetector:
         ----------
         logits : ndarray, shape (n_classes,)
         embedding : ndarray, shape (n_features,)
+        novelty_logit : float or None
+            Of a `NoveltyNet`; None without one. Ignored if it was not at calibration.
         unexplained : float or None
             Share of the intensity above background that no known phase explains; None without a
             library.
@@ -105,17 +121,36 @@ class NoveltyDetector:
         ModelsError
             If a residual is given, but none were at calibration.
         """
-        score = self._network_score(logits[None], embedding[None])
-        if dissimilarity is not None:
-            novelty = self._rank_with(
-                score, dissimilarity, self.dissimilarities, self.dissimilar_scores
+        if not self.novelty_logits.size:
+            novelty_logit = None
+        signs, ranks = _signs(novelty_logit, unexplained, dissimilarity)
+        if not all(getattr(self, name).size for name in signs):
+            raise ModelsError(
+                "a residual can only be judged against those of calibration patterns, but this"
+                " detector has none; calibrate it with a library, or leave the residual out."
             )
-        elif unexplained is not None:
-            novelty = self._rank_with(score, unexplained, self.residuals, self.joint_scores)
-        else:
-            novelty = float(_rank(score, self.network_scores)[0])
+        score = self._network_score(logits[None], embedding[None])
+        novelty = float(_rank(self._joint(score, signs), getattr(self, ranks))[0])
         is_known = novelty <= 1 - false_alarm_rate
-        return Novelty(novelty, Verdict(is_known, _reason(novelty, unexplained, is_known)))
+        if dissimilarity is not None:
+            sign = f"The most similar known structure agrees to {100 * (1 - dissimilarity):.0f} %"
+        elif unexplained is not None:
+            sign = f"Known phases leave {100 * unexplained:.0f} % of the intensity unexplained"
+        elif is_known:
+            sign = "The network knows patterns like it"
+        elif self._is_told(novelty_logit, score):
+            sign = "It looks like several phases, or like another wavelength than the stated one"
+        else:
+            sign = "The network has hardly seen anything like it"
+        share = f"{100 * novelty:.1f} % of known patterns look more familiar"
+        return Novelty(novelty, Verdict(is_known, f"{sign}; {share}."))
+
+    def _is_told(self, novelty_logit: float | None, score: FloatArray) -> bool:
+        """Return whether a `NoveltyNet` finds the pattern less usual than the network does."""
+        if novelty_logit is None:
+            return False
+        told = _rank(np.array([novelty_logit]), self.novelty_logits)
+        return bool(told[0] > _rank(score, self.network_scores)[0])
 
     def _network_score(self, logits: FloatArray, embedding: FloatArray) -> FloatArray:
         distance = _distance(embedding, self.prototypes)
@@ -123,21 +158,23 @@ class NoveltyDetector:
         scores = _normal_score(distance, self.distances) + _normal_score(entropy, self.entropies)
         return np.asarray(scores / 2)
 
-    def _rank_with(
-        self, score: FloatArray, residual: float, residuals: FloatArray, joint_scores: FloatArray
-    ) -> float:
-        if not residuals.size:
-            raise ModelsError(
-                "a residual can only be judged against those of calibration patterns, but this"
-                " detector has none; calibrate it with a library, or leave the residual out."
-            )
-        joint = _joint(score, np.array([residual]), self.network_scores, residuals)
-        return float(_rank(joint, joint_scores)[0])
+    def _joint(self, score: FloatArray, signs: Mapping[str, FloatArray | float]) -> FloatArray:
+        """Return the weighted sum of normal scores, ranked against itself: signs may go together.
+
+        A mixture of known phases is strange to the network but explained: it must not raise an
+        alarm. So no sign decides alone.
+        """
+        if not signs:
+            return score
+        joint = _normal_score(score, self.network_scores)
+        for name, values in signs.items():
+            joint = joint + _WEIGHTS[name] * _normal_score(np.asarray(values), getattr(self, name))
+        return joint
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return what `from_arrays` needs, the prototypes in half precision."""
         arrays: dict[str, NDArray[np.generic]] = {
-            name: getattr(self, name).astype(np.float32) for name in (*_OF_NETWORK, *_OF_LIBRARY)
+            name: getattr(self, name).astype(np.float32) for name in (*_OF_NETWORK, *_OPTIONAL)
         }
         arrays["prototypes"] = self.prototypes.astype(np.float16)
         return arrays
@@ -145,7 +182,7 @@ class NoveltyDetector:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
         """Return the detector that `to_arrays` described."""
-        names = (*_OF_NETWORK, *(name for name in _OF_LIBRARY if name in arrays))
+        names = (*_OF_NETWORK, *(name for name in _OPTIONAL if name in arrays))
         return cls(**{name: np.asarray(arrays[name], dtype=np.float64) for name in names})
 
 
@@ -185,6 +222,7 @@ def calibrate_novelty(
     logits: FloatArray,
     embedding: FloatArray,
     *,
+    novelty_logit: FloatArray | None = None,
     unexplained: FloatArray | None = None,
     dissimilarity: FloatArray | None = None,
 ) -> NoveltyDetector:
@@ -196,6 +234,8 @@ def calibrate_novelty(
         See `prototypes_of`.
     logits, embedding : ndarray, shape (n_patterns, ...)
         Of patterns of known kind that were not trained on.
+    novelty_logit : ndarray, shape (n_patterns,), optional
+        Of a `NoveltyNet`.
     unexplained : ndarray, shape (n_patterns,), optional
         What a library that holds their phases leaves unexplained.
     dissimilarity : ndarray, shape (n_patterns,), optional
@@ -206,12 +246,16 @@ def calibrate_novelty(
     TrainingError
         If the rows are not of the same patterns.
     """
-    signs = {"residuals": unexplained, "dissimilarities": dissimilarity}
+    signs = {
+        "novelty_logits": novelty_logit,
+        "residuals": unexplained,
+        "dissimilarities": dissimilarity,
+    }
     given = {name: values for name, values in signs.items() if values is not None}
     n_rows = {values.shape[0] for values in (logits, embedding, *given.values())}
     if len(n_rows) != 1:
         raise TrainingError(
-            f"logits, embedding and unexplained must have one row a pattern, but have"
+            f"logits, embedding and other signs must have one row a pattern, but have"
             f" {sorted(n_rows)} rows; take them from the same patterns."
         )
     distances = np.quantile(_distance(embedding, prototypes), _RANKS)
@@ -219,24 +263,32 @@ def calibrate_novelty(
     detector = NoveltyDetector(prototypes, distances, entropies, np.zeros(0))
     score = detector._network_score(logits, embedding)
     detector = replace(detector, network_scores=np.quantile(score, _RANKS))
-    joint_name = {"residuals": "joint_scores", "dissimilarities": "dissimilar_scores"}
-    for name, values in given.items():
-        quantiles = np.quantile(values, _RANKS)
-        joint = _joint(score, values, detector.network_scores, quantiles)
-        ranks = {name: quantiles, joint_name[name]: np.quantile(joint, _RANKS)}
-        detector = replace(detector, **ranks)
+    known = {name: np.quantile(values, _RANKS) for name, values in given.items()}
+    detector = replace(detector, **known)
+    # What is judged by: the network, alone or with a library, of few structures or of a table.
+    for of_library in ((None, None), (unexplained, None), (None, dissimilarity)):
+        used, ranks = _signs(novelty_logit, *of_library)
+        if used:
+            scores = np.quantile(detector._joint(score, used), _RANKS)
+            detector = replace(detector, **{ranks: scores})
     return detector
 
 
-def _joint(
-    score: FloatArray, unexplained: FloatArray, scores: FloatArray, residuals: FloatArray
-) -> FloatArray:
-    """Return the weighted sum of normal scores; its own quantiles make it exact, correlated or not.
+_Sign = TypeVar("_Sign", FloatArray, float)
 
-    A mixture of known phases is strange to the network but explained: it must not raise an alarm.
-    So neither sign decides alone.
-    """
-    return _normal_score(score, scores) + _RESIDUAL_WEIGHT * _normal_score(unexplained, residuals)
+
+def _signs(
+    novelty_logit: _Sign | None, unexplained: _Sign | None, dissimilarity: _Sign | None
+) -> tuple[dict[str, _Sign], str]:
+    """Return the signs that count beside the network's, and the name of the scores of them all."""
+    if unexplained is not None and dissimilarity is None:
+        # Mixtures of a library's phases are known.
+        return {"residuals": unexplained}, "joint_scores"
+    signs = {"novelty_logits": novelty_logit, "dissimilarities": dissimilarity}
+    given = {name: value for name, value in signs.items() if value is not None}
+    if dissimilarity is not None:
+        return given, "dissimilar_scores"
+    return given, "logit_scores" if given else "network_scores"
 
 
 def _rank(values: FloatArray, quantiles: FloatArray) -> FloatArray:
@@ -258,13 +310,3 @@ def _distance(embedding: FloatArray, prototypes: FloatArray) -> FloatArray:
 def _directions(vectors: FloatArray) -> FloatArray:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1.0))
-
-
-def _reason(novelty: float, unexplained: float | None, is_known: bool) -> str:
-    share = f"{100 * novelty:.1f} % of known patterns look more familiar"
-    if unexplained is not None:
-        left = f"{100 * unexplained:.0f} % of the intensity"
-        return f"Known phases leave {left} unexplained; {share}."
-    if is_known:
-        return f"The network knows patterns like it; {share}."
-    return f"The network has hardly seen anything like it; {share}."

@@ -134,6 +134,21 @@ class PatternSimulator:
         expected, shows_lines = self._expected(axis, structures, settings, impurities)
         return self._measured(axis, expected, shows_lines, settings)
 
+    def phase_intensities(
+        self, structures: IntArray, settings: Settings, impurities: IntArray
+    ) -> FloatArray:
+        """Return the area of both phases' lines on the axis, shape (n_patterns, 2)."""
+        axis, share = self._axis(settings), settings["impurity_fraction"][:, 0]
+        found = np.zeros((settings.n_patterns, 2))
+        for column, (phase, fraction) in enumerate(((structures, 1 - share), (impurities, share))):
+            reflections = self._library.reflections(phase, fraction, settings, self._q_limits(axis))
+            lines = measured_lines(reflections, settings, self.backend)
+            place = axis.bins_of(lines.two_theta_deg, lines.row)
+            area = lines.area * ((place >= 0) & (place < axis.n_bins))
+            rows, areas = self.backend.to_numpy(lines.row), self.backend.to_numpy(area)
+            found[:, column] = np.bincount(rows, weights=areas, minlength=settings.n_patterns)
+        return found
+
     def _no_lines(self, patterns: SimulatedPatterns, structures: IntArray) -> PatternError:
         number = int(self.backend.to_numpy(patterns.shows_lines).argmin())
         name = self.store.identifier[structures[number]]

@@ -5,7 +5,9 @@ from typer.testing import Result
 
 from phasepilot.agent.cli import app
 
-COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
+COMMANDS = sorted(
+    command.callback.__name__.replace("_", "-") for command in app.registered_commands
+)
 GROUPS = sorted(group.name for group in app.registered_groups)
 OF_GROUPS = [
     (group.name, command.callback.__name__)
@@ -17,7 +19,8 @@ OF_GROUPS = [
 def test_there_is_a_command_for_each_job() -> None:
     assert [
         *("benchmark", "classify", "demo", "explain", "identify"),
-        *("keys", "recipes", "replay", "serve", "simulate", "train", "upload", "watch"),
+        *("keys", "recipes", "replay", "serve", "simulate", "train", "train-novelty"),
+        *("upload", "watch"),
     ] == COMMANDS
     assert GROUPS == ["ioc", "library", "structures"]
     assert {name for group, name in OF_GROUPS if group == "library"} == {"build", "calibrate"}

@@ -304,7 +304,7 @@ def test_a_calibration_that_is_none_is_refused_and_never_unpickled(
         CalibratedModel(card_path, index=index)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".search.npz"])
+@pytest.mark.parametrize("suffix", [".npz", ".search.npz", ".novelty.onnx"])
 def test_a_damaged_calibration_is_refused(card_path: Path, index: SearchIndex, suffix: str) -> None:
     path = card_path.with_suffix(suffix)
     content = bytearray(path.read_bytes())
@@ -314,7 +314,7 @@ def test_a_damaged_calibration_is_refused(card_path: Path, index: SearchIndex, s
         CalibratedModel(card_path, index=index)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".search.npz"])
+@pytest.mark.parametrize("suffix", [".npz", ".search.npz", ".novelty.onnx"])
 def test_a_missing_calibration_is_told_with_its_place(
     card_path: Path, index: SearchIndex, suffix: str
 ) -> None:
@@ -330,3 +330,16 @@ def test_a_network_that_was_never_weighed_against_a_search_answers_alone_only(
     assert CalibratedModel(card_path).predict(patterns[0]).phases == ()
     with pytest.raises(WeightsError, match=r"must have been weighed against a search .*calibrate"):
         CalibratedModel(card_path, index=index)
+
+
+def test_without_a_novelty_network_only_the_novelty_is_another(
+    card_path: Path, patterns: list[Pattern]
+) -> None:
+    told = CalibratedModel(card_path).predict_many(patterns)
+    put(card_path, "novelty", None)
+    untold = CalibratedModel(card_path).predict_many(patterns)
+    assert [one.novelty for one in told] != [one.novelty for one in untold]
+    for one, other in zip(told, untold, strict=True):
+        np.testing.assert_array_equal(
+            one.space_group_probabilities, other.space_group_probabilities
+        )

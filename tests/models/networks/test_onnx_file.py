@@ -12,8 +12,14 @@ from phasepilot.models.errors import WeightsError
 from phasepilot.models.networks.network_session import (
     PREDICTED_CLASS,
     NetworkSession,
+    NoveltySession,
 )
-from phasepilot.models.networks.onnx_file import read_state_dict, write_network
+from phasepilot.models.networks.novelty_net import NoveltyNet
+from phasepilot.models.networks.onnx_file import (
+    read_state_dict,
+    write_network,
+    write_novelty_net,
+)
 from phasepilot.models.networks.pilot_net import PilotNet, PilotNetShape
 
 N_SPACE_GROUPS = 230
@@ -122,3 +128,32 @@ def test_a_network_without_attribution_is_refused(tmp_path: Path) -> None:
     del model.graph.output[2]
     with pytest.raises(WeightsError, match=r"must give space_group_logits.* but this one gives"):
         NetworkSession(model.SerializeToString())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_written_novelty_network_says_what_torch_says(
+    tmp_path: Path, shape: PilotNetShape
+) -> None:
+    beside, session = written_network(shape, tmp_path / "network.onnx")
+    inputs = make_inputs(5, shape.n_bins)
+    outputs = session.run(inputs)
+    network = NoveltyNet(shape)
+    network.start_from(beside.float().state_dict(), torch.from_numpy(outputs.said))
+    path = tmp_path / "mixture.onnx"
+    write_novelty_net(network, path)
+    network.load_state_dict(read_state_dict(path))
+    network.eval()
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(inputs), torch.from_numpy(outputs.said))[:, 0]
+    found = NoveltySession(path.read_bytes()).logits(inputs, outputs)
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert np.ptp(found) > 0.01
+    # The convolutions are those of the network beside it.
+    assert_array_equal(network.body[0].weight.detach(), beside.body[0].weight.detach())
+
+
+def test_a_network_is_no_novelty_network(tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    written_network(SHAPES[0], path)
+    with pytest.raises(WeightsError, match="must give novelty_logit, but this one gives"):
+        NoveltySession(path.read_bytes())

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose
 
 from phasepilot.models.arrays import Float32Array
 from phasepilot.models.networks.model_card import ModelCard, read_card
-from phasepilot.models.networks.network_session import NetworkSession
+from phasepilot.models.networks.network_session import NetworkSession, NoveltySession
+from phasepilot.models.networks.novelty_net import NoveltyNet, body_shape
 from phasepilot.models.networks.onnx_file import read_state_dict
 from phasepilot.models.networks.pilot_net import PilotNet, PilotNetShape
 from phasepilot.models.networks.registry import DEFAULT_MODEL, model_names
@@ -80,6 +81,7 @@ def test_the_card_fits_its_files(card: ModelCard, torch_network: PilotNet) -> No
         card.file: card.sha256,
         card.calibration_file: card.calibration_sha256,
         card.search_file: card.search_sha256,
+        card.novelty_file: card.novelty_sha256,
     }
     found = {name: sha256((WEIGHTS / str(name)).read_bytes()).hexdigest() for name in named}
     assert found == named
@@ -89,8 +91,24 @@ def test_the_card_fits_its_files(card: ModelCard, torch_network: PilotNet) -> No
 
 def test_all_that_the_card_needs_and_nothing_else_ships(card: ModelCard) -> None:
     shipped = {file.name for file in WEIGHTS.glob(f"{card.name}.*")}
-    named = {card.file, card.calibration_file, card.search_file}
+    named = {card.file, card.calibration_file, card.search_file, card.novelty_file}
     assert shipped == named | {f"{card.name}.json"}
+
+
+def test_what_tells_mixtures_is_small_and_says_what_torch_says(
+    card: ModelCard, session: NetworkSession
+) -> None:
+    content = (WEIGHTS / str(card.novelty_file)).read_bytes()
+    assert len(content) < MIB
+    network = NoveltyNet(body_shape(card))
+    network.load_state_dict(read_state_dict(WEIGHTS / str(card.novelty_file)))
+    network.eval()
+    inputs = make_inputs(4, card.n_bins)
+    outputs = session.run(inputs)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(inputs), torch.from_numpy(outputs.said))[:, 0]
+    found = NoveltySession(content).logits(inputs, outputs)
+    assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_weights_are_stored_in_half_precision(card: ModelCard) -> None:

@@ -154,11 +154,76 @@ def test_what_no_structure_of_a_table_resembles_is_novel(prototypes):
     logits, embedding = familiar(2000, seed=15)
     usual = residuals(2000, 15)
     detector = calibrate_novelty(prototypes, logits, embedding, dissimilarity=usual)
-    told = [
-        detector.judge(logits[0], embedding[0], unexplained=0.0, dissimilarity=value).novelty
-        for value in np.quantile(usual, [0.1, 0.5, 0.999])
+    answers = [
+        detector.judge(logits[0], embedding[0], unexplained=0.0, dissimilarity=value)
+        for value in (*np.quantile(usual, [0.1, 0.5, 0.999]), 0.75)
     ]
+    told = [answer.novelty for answer in answers]
     assert told == sorted(told)
     assert told[2] > 0.95
+    reason = answers[3].verdict.reason
+    assert reason.startswith("The most similar known structure agrees to 25 %; ")
     with pytest.raises(ModelsError, match="this detector has none"):
         detector.judge(logits[0], embedding[0], unexplained=0.1)
+
+
+def test_what_looks_like_two_phases_is_novel_and_familiar_patterns_stay_so(prototypes):
+    logits, embedding = familiar(4000, seed=16)
+    usual = np.random.default_rng(16).normal(size=4000)
+    detector = calibrate_novelty(prototypes, logits, embedding, novelty_logit=usual)
+    told = [
+        detector.judge(logits[0], embedding[0], novelty_logit=value).novelty
+        for value in (-2.0, 0.0, 2.0, 4.0)
+    ]
+    assert told == sorted(told)
+    assert told[3] > 0.95
+    reason = detector.judge(logits[0], embedding[0], novelty_logit=9.0).verdict.reason
+    assert reason.startswith("It looks like several phases, or like another wavelength")
+    rows = zip(*familiar(1000, seed=17), np.random.default_rng(17).normal(size=1000), strict=True)
+    novelty = np.sort([detector.judge(x, y, novelty_logit=z).novelty for x, y, z in rows])
+    np.testing.assert_allclose(novelty, np.linspace(0, 1, 1000), atol=0.05)
+
+
+def test_mixtures_of_a_library_are_judged_by_what_it_leaves_unexplained(prototypes):
+    logits, embedding = familiar(2000, seed=18)
+    usual, mixture = residuals(2000, 18), np.random.default_rng(18).normal(size=2000)
+    detector = calibrate_novelty(
+        prototypes, logits, embedding, novelty_logit=mixture, unexplained=usual
+    )
+    one, other = (
+        detector.judge(logits[0], embedding[0], novelty_logit=value, unexplained=0.05)
+        for value in (-3.0, 3.0)
+    )
+    assert one == other
+
+
+def test_a_table_and_the_look_of_two_phases_count_together(prototypes):
+    logits, embedding = familiar(2000, seed=19)
+    usual, mixture = residuals(2000, 19), np.random.default_rng(19).normal(size=2000)
+    detector = calibrate_novelty(
+        prototypes, logits, embedding, novelty_logit=mixture, dissimilarity=usual
+    )
+    again = NoveltyDetector.from_arrays(detector.to_arrays())
+    dissimilarity = float(np.median(usual))
+    for judged in (detector, again):
+        told = [
+            judged.judge(
+                logits[0],
+                embedding[0],
+                novelty_logit=value,
+                unexplained=0.0,
+                dissimilarity=dissimilarity,
+            ).novelty
+            for value in (-2.0, 0.0, 2.0)
+        ]
+        assert told == sorted(told)
+        assert told[2] > told[0] + 0.3
+
+
+def test_a_detector_that_never_saw_novelty_logits_ignores_them(detector):
+    logits, embedding = familiar(1, seed=20)
+    told = {
+        detector.judge(logits[0], embedding[0], novelty_logit=value).novelty
+        for value in (None, -9.0, 9.0)
+    }
+    assert len(told) == 1
