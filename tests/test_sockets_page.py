@@ -4,6 +4,7 @@ import contextlib
 import re
 import shlex
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -34,9 +35,7 @@ SESSION, SECURE, PUBLISHER, KAFKA_SESSION, KAFKA_AGENT, STARTUP, QUEUE = re.find
     r"```python\n(.*?)```", PAGE, flags=re.S
 )
 (CONFIGURATION,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.S)
-SERVE, WATCH, KEYS = (
-    block.splitlines() for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.S)
-)
+SERVE, WATCH, KEYS, PROXY = map(str.splitlines, re.findall(r"```sh\n(.*?)```", PAGE, flags=re.S))
 
 
 @pytest.fixture
@@ -99,6 +98,24 @@ def test_the_page_publishes_with_blueskys_own_publisher(place: Path, run_engine:
         names["publisher"].close()
         advice = asking.advice(uid, "primary", 3).result(PATIENCE_S)
     assert advice.crystal_system == "cubic"
+
+
+def test_the_page_serves_behind_blueskys_own_proxy(place: Path, run_engine: RunEngine) -> None:
+    proxy, serve = PROXY
+    name, *options = shlex.split(proxy)
+    assert name == "bluesky-0MQ-proxy"
+    # The script is one line, and may stand in another folder than ours.
+    program = "from bluesky.commandline.zmq_proxy import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", program, *options])
+    names = names_of_session(run_engine)
+    try:
+        with running(serve, "serving"):
+            exec(SESSION, names)
+            assert names["agent"].wait_until_connected(PATIENCE_S)
+            names["agent"].close()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_configuration_of_the_page_is_that_of_the_simulated_beamline() -> None:

@@ -26,6 +26,7 @@ class DocumentPublisher:
     def __init__(self, socket: "zmq.Socket[bytes]") -> None:
         self._socket = socket
         self._serializer = NumberingSerializer()
+        self._is_listened_to = False
 
     @classmethod
     def connected_to(
@@ -67,10 +68,10 @@ class DocumentPublisher:
 
     def wait_for_subscriber(self, timeout_s: float) -> bool:
         """Wait until an agent or a proxy listens; False when that took too long."""
-        while self._socket.poll(int(1e3 * timeout_s)):
-            if self._socket.recv().startswith(b"\x01"):  # and \x00 when one leaves
-                return True
-        return False
+        # The first one says \x01, the last one that leaves \x00.
+        while self._socket.poll(0 if self._is_listened_to else int(1e3 * timeout_s)):
+            self._is_listened_to = self._socket.recv().startswith(b"\x01")
+        return self._is_listened_to
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Send a document to whoever listens."""

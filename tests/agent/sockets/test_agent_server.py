@@ -68,8 +68,9 @@ def agent(model: PhaseModel) -> PhaseAgent:
 def bluesky_proxy() -> Iterator[tuple[str, str]]:
     """Bluesky's own proxy as a process: where to publish and where to subscribe."""
     publish, subscribe = (f"127.0.0.1:{port}" for port in free_ports(2))
-    program = f"from bluesky.callbacks.zmq import Proxy; Proxy({publish!r}, {subscribe!r}).start()"
-    process = subprocess.Popen([sys.executable, "-c", program])
+    program = "from bluesky.commandline.zmq_proxy import main; main()"
+    options = ["--in-address", publish, "--out-address", subscribe]
+    process = subprocess.Popen([sys.executable, "-c", program, *options])
     try:
         yield publish, subscribe
     finally:
