@@ -11,6 +11,7 @@ machine. The agent over 0MQ and the Tiled server are processes of their own on t
 
 import argparse
 import contextlib
+import os
 import platform
 import resource
 import socket
@@ -229,7 +230,8 @@ def recorded(n_frames: int) -> list[tuple[str, Any]]:
 def _table(results: dict[str, list[Result]], n_frames: int) -> Table:
     title = (
         f"{n_frames} frames of 2,751 points, {platform.machine()}, Python"
-        f" {platform.python_version()}; middle of {_N_ROUNDS}"
+        f" {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f};"
+        f" middle of {_N_ROUNDS}"
     )
     table = Table(title=title)
     headings = (
