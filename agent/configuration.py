@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from phasepilot.agent.errors import ConfigurationError
+from phasepilot.agent.frame_settings import AssetSettings, IgnoreSettings, ImageSettings
 from phasepilot.agent.steering import SteeringSettings
 from phasepilot.models.networks.registry import DEFAULT_MODEL
 from phasepilot.models.tracking.phase_state import TrackerSettings
@@ -18,17 +19,26 @@ class AgentConfiguration(BaseModel):
     Attributes
     ----------
     intensity_field : str
-        Key of the 1D pattern in events, in counts.
+        Key of the 1D pattern or of the image, in counts; of several detectors it picks one.
     two_theta_field, q_field : str
-        Key of the axis, in degree or 1/angstrom; exactly one of the two.
+        Key of the axis, in degree or 1/angstrom; exactly one of the two, but for images.
+    image : ImageSettings or None
+        Geometry and corrections of an area detector, whose images are integrated here.
     wavelength_angstrom : float
         Wavelength of the beam; or
     wavelength_field : str
-        the key that holds it. Neither is needed with `q_field`.
+        the key that holds it; or
+    energy_field : str
+        the key that holds the photon energy, in
+    energy_unit : {"keV", "eV"}
+        this unit. None of them is needed with `q_field`, nor with a .poni that states it.
     axis_field : str
         Key of what is scanned, such as the pressure; without it frames are only numbered.
     exposure_field : str
         Key of the counting time in seconds; without it all are taken to be the same.
+    monitor_field : str
+        Key of what counts the incoming beam; patterns are compared as if it had always read what
+        it read first.
     frame : {"pattern", "points"}
         What one event brings: a whole pattern, or the next point (or strip of points) of one that
         grows from event to event, as of a detector on a 2-theta arm.
@@ -37,7 +47,12 @@ class AgentConfiguration(BaseModel):
     merge_within : float
         Points of a growing pattern that are closer than this, in the unit of their axis, are one.
     stream : str
-        Name of the stream that holds the frames.
+        Name of the stream that holds the frames; all others are ignored, but that a key above is
+        also looked for in the stream `baseline` and in the start document.
+    ignore : IgnoreSettings
+        Plans, ranges and lines that are none of the sample's.
+    assets : AssetSettings
+        How files beside the documents are found, and waited for.
     model : str
         Name of the network, or the path of a card.
     library : str or None
@@ -63,12 +78,18 @@ class AgentConfiguration(BaseModel):
     q_field: str | None = None
     wavelength_angstrom: float | None = Field(None, gt=0)
     wavelength_field: str | None = None
+    energy_field: str | None = None
+    energy_unit: Literal["keV", "eV"] = "keV"
+    image: ImageSettings | None = None
     axis_field: str | None = None
     exposure_field: str | None = None
+    monitor_field: str | None = None
     frame: Literal["pattern", "points"] = "pattern"
     judge_every: int = Field(200, ge=1)
     merge_within: float = Field(1e-3, ge=0)
     stream: str = "primary"
+    ignore: IgnoreSettings = IgnoreSettings()
+    assets: AssetSettings = AssetSettings()
     model: str = DEFAULT_MODEL
     library: str | None = None
     marker: Literal["Au", "MgO", "NaCl", "Pt", "W"] | None = None
@@ -98,15 +119,28 @@ class AgentConfiguration(BaseModel):
 
     @model_validator(mode="after")
     def _check_axis(self) -> Self:
-        if (self.two_theta_field is None) == (self.q_field is None):
-            raise ValueError("name exactly one of two_theta_field and q_field")
-        has_wavelength = self.wavelength_angstrom or self.wavelength_field
+        axes = [self.two_theta_field, self.q_field, self.image]
+        if sum(axis is not None for axis in axes) != 1:
+            raise ValueError(
+                "name exactly one of two_theta_field and q_field, or of an area detector image.poni"
+            )
+        if self.image is not None and self.frame == "points":
+            raise ValueError("an image is a whole pattern; leave frame: points out")
+        has_wavelength = self.wavelength_angstrom or self.wavelength_field or self.energy_field
         if self.two_theta_field and not has_wavelength:
             raise ValueError(
-                "two_theta_field needs wavelength_angstrom or wavelength_field;"
+                "two_theta_field needs wavelength_angstrom, wavelength_field or energy_field;"
                 " a wavelength is never assumed"
             )
         return self
+
+    def fields(self) -> tuple[str, ...]:
+        """Return the keys that are looked for with each frame."""
+        named = (
+            *(self.intensity_field, self.two_theta_field, self.q_field, self.wavelength_field),
+            *(self.energy_field, self.axis_field, self.exposure_field, self.monitor_field),
+        )
+        return tuple(key for key in named if key)
 
 
 def configuration_from_json(text: str) -> AgentConfiguration:

@@ -7,6 +7,7 @@
     ├── PatternFileError    a file of patterns that cannot be read
     ├── AgentSilentError    an agent in another process that does not answer
     ├── QueueError          a queue of plans that does not do what it is told
+    ├── AssetError          a detector's file that does not come, or cannot be read
     └── ArchiveError        runs that cannot be kept, found or read back
         └── DocumentError   a document, or a log of documents, that cannot be used
 """
@@ -22,6 +23,10 @@ class ConfigurationError(AgentError):
 
 class PatternFileError(AgentError):
     """A file of patterns cannot be read."""
+
+
+class AssetError(AgentError):
+    """A detector's file does not come, or cannot be read."""
 
 
 class ArchiveError(AgentError):

@@ -6,10 +6,11 @@ from typing import Any
 
 from phasepilot.agent.cell_measurement import CellMeasurement, CellMemory
 from phasepilot.agent.configuration import AgentConfiguration
-from phasepilot.agent.frame_pattern import CountedPattern, counted_pattern, grown_pattern
+from phasepilot.agent.errors import AgentError
+from phasepilot.agent.frame_pattern import CountedPattern, FramePatterns
 from phasepilot.agent.frames import Frame
 from phasepilot.agent.steering import Steerer
-from phasepilot.models.errors import PatternError
+from phasepilot.models.errors import ModelsError
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
@@ -37,11 +38,14 @@ class Memory:
     steering : Any
         State of the rule that steers; None before its first frame.
     cells : CellMemory
+    monitor : float or None
+        What the normalisation monitor read at the first frame.
     """
 
     tracker: TrackerState | None
     steering: Any
     cells: CellMemory
+    monitor: float | None = None
 
 
 NOTHING_REMEMBERED = Memory(None, None, CellMemory())
@@ -61,13 +65,20 @@ class FramePipeline:
         self._model = model
         self._steerer = steerer
         self._cells = cells
+        self._patterns = FramePatterns(configuration)
+
+    def prepare(self, image_shape: tuple[int, int]) -> None:
+        """Set up what images of that shape need, before the first of them comes."""
+        self._patterns.prepare(image_shape)
 
     def judge(self, memory: Memory, frame: Frame) -> tuple[Advice, Memory]:
         """Return the advice on a frame and what to remember; bad frames leave the memory as is."""
         try:
-            counted = self._counted(frame)
-            pattern = prepare_pattern(counted.evenly_exposed, self._model.card.preprocessing)
-        except PatternError as error:
+            counted = self._patterns.of(frame)
+            monitor = memory.monitor or counted.monitor
+            even = counted.normalised(monitor).evenly_exposed
+            pattern = prepare_pattern(even, self._model.card.preprocessing)
+        except (ModelsError, AgentError) as error:
             return Advice.none(frame.seq_num, str(error)), memory
         phase, tracker = self._tracked(memory.tracker, frame, pattern)
         if phase is not None and phase.is_beam_lost:
@@ -75,8 +86,9 @@ class FramePipeline:
         estimate, problem = self._estimate(frame, pattern)
         suggestion, steering = self._steer(memory, frame, counted, phase, estimate)
         cell, cells = self._cells.measure(memory.cells, pattern, estimate)
+        problem = " ".join((problem, *counted.remarks)).strip()
         advice = _advice(frame, suggestion, phase, estimate, problem, cell)
-        return advice, Memory(tracker, steering, cells)
+        return advice, Memory(tracker, steering, cells, monitor)
 
     def _tracked(
         self, before: TrackerState | None, frame: Frame, pattern: PreparedPattern
@@ -109,11 +121,6 @@ class FramePipeline:
         except Exception as error:  # whatever a network throws, the strain is still worth telling
             logger.exception("run %s, frame %d: the network failed", frame.run_uid, frame.seq_num)
             return None, f"the network failed ({type(error).__name__}: {error}); went on without it"
-
-    def _counted(self, frame: Frame) -> CountedPattern:
-        if self._configuration.frame == "points":
-            return grown_pattern(frame, merge_within=self._configuration.merge_within)
-        return counted_pattern(frame)
 
     def _steer(
         self,

@@ -13,14 +13,19 @@ class GrowingScan:
     """All points of one stream so far; of a repeated sequence number the last counts."""
 
     _rows: list[tuple[int, FloatArray, FloatArray, FloatArray]] = field(default_factory=list)
+    _first_monitor: float = np.nan
 
     @property
     def last_seq_num(self) -> int:
         """Sequence number of the newest event; 0 before the first."""
         return self._rows[-1][0] if self._rows else 0
 
-    def add(self, seq_num: int, axis: Any, counts: Any, exposure_s: Any) -> None:
+    def add(
+        self, seq_num: int, axis: Any, counts: Any, exposure_s: Any, monitor: Any = 1.0
+    ) -> None:
         """Take one event: a point, or a strip of points that were counted for the same time.
+
+        The counting time is that in the beam of the first point, as the monitor has it.
 
         After a pause the RunEngine repeats events: what came from the repeated one on is dropped.
         Values that are missing or no numbers become NaN.
@@ -30,7 +35,7 @@ class GrowingScan:
         columns = [
             _numbers(counts),
             _numbers(axis),
-            _numbers(1.0 if exposure_s is None else exposure_s),
+            _numbers(1.0 if exposure_s is None else exposure_s) * self._relative_flux(monitor),
         ]
         try:
             counted, placed, lasted = np.broadcast_arrays(*columns)
@@ -39,6 +44,15 @@ class GrowingScan:
         # A place or a time that nobody knows makes a point that nobody can use.
         is_usable = np.isfinite(placed) & np.isfinite(lasted)
         self._rows.append((seq_num, placed[is_usable], counted[is_usable], lasted[is_usable]))
+
+    def _relative_flux(self, monitor: Any) -> float:
+        """Return the monitor against the first of the scan; NaN where it tells nothing."""
+        reading = float(_numbers(monitor)[0]) if np.size(monitor) == 1 else np.nan
+        if not (np.isfinite(reading) and reading > 0):
+            return np.nan
+        if np.isnan(self._first_monitor):
+            self._first_monitor = reading
+        return reading / self._first_monitor
 
     def columns(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return places, counts and counting times of all points, in the order of measurement."""

@@ -8,14 +8,19 @@ from concurrent.futures import Future
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from phasepilot.agent.analysis_run import AnalysisRun, DocumentSink
+from phasepilot.agent.assets.asset_reader import AssetReader
 from phasepilot.agent.cell_measurement import CellMeasurement
 from phasepilot.agent.compression_report import fitted_phases
 from phasepilot.agent.configuration import AgentConfiguration
+from phasepilot.agent.errors import AgentError
+from phasepilot.agent.frame_loading import loaded
 from phasepilot.agent.frame_pipeline import FramePipeline
 from phasepilot.agent.frames import MAX_OPEN_RUNS, Frame, FrameReader
+from phasepilot.agent.image_reduction import files_sha256
 from phasepilot.agent.run_history import RunHistory, RunReport
 from phasepilot.agent.steering import Steerer
 from phasepilot.agent.worker import Worker
@@ -29,8 +34,9 @@ logger = logging.getLogger(__name__)
 # Futures of frames that nobody asks for any more are dropped from the oldest on.
 _MAX_FUTURES = 10_000
 _MAX_PROBLEMS = 1000
-# A plan that waits for its advice never has more than one; others may run ahead by this many.
-MAX_WAITING_FRAMES = 2000
+# A plan that waits for its advice never has more than one frame waiting; others may run ahead by
+# this much. Frames that stand in files take no memory and are never skipped.
+MAX_WAITING_BYTES = 512 << 20
 
 
 def _known_structures(configuration: AgentConfiguration) -> SearchIndex | None:
@@ -71,14 +77,18 @@ class PhaseAgent:
         )
         steerer = Steerer(configuration.steering, index)
         cells = CellMeasurement(index, configuration.marker)
+        image = configuration.image
+        self._image_files = {} if image is None else {"agent_image_sha256": files_sha256(image)}
         self._pipeline = FramePipeline(configuration, self._model, steerer, cells)
         self._reader = FrameReader(configuration)
+        self._assets = AssetReader(configuration.assets.wait_s)
         self._histories: OrderedDict[str, RunHistory] = OrderedDict()
         self._analyses: dict[str, AnalysisRun] = {}
         self._futures: OrderedDict[tuple[str, str, int], Future[Advice]] = OrderedDict()
         self._judged_at: dict[tuple[str, str, int], float] = {}
         self._sinks: list[DocumentSink] = []
         self._worker = Worker("phasepilot-agent")
+        self._waiting_bytes, self._waiting_lock = 0, Lock()
         # The newest only: a stream of broken documents must not fill the memory.
         self.problems: deque[str] = deque(maxlen=_MAX_PROBLEMS)
 
@@ -89,6 +99,8 @@ class PhaseAgent:
         try:
             for frame in self._reader.frames(name, doc):
                 self._enqueue(frame)
+            if name == "descriptor" and (shape := self._reader.image_shape(doc)) is not None:
+                self._worker.submit(lambda: self._pipeline.prepare(shape))
             if name == "stop":
                 status, reason = doc.get("exit_status", "success"), doc.get("reason", "")
                 self._worker.submit(lambda: self._finish(doc["run_start"], status, reason))
@@ -106,7 +118,11 @@ class PhaseAgent:
 
     def ingest(self, frame: Frame) -> Advice:
         """Judge one frame now, in this thread, and return the advice."""
-        advice = self._history_for(frame.run_uid).judge(frame)
+        history = self._history_for(frame.run_uid)
+        try:
+            advice = history.judge(loaded(frame, self._assets))
+        except AgentError as error:
+            advice = history.skip(frame.seq_num, str(error))
         self._publish(frame, advice)
         return advice
 
@@ -151,6 +167,7 @@ class PhaseAgent:
             "agent_model": self._model.card.name,
             "agent_model_sha256": self._model.card.sha256,
             "agent_configuration": self.configuration.model_dump_json(),
+            **self._image_files,
         }
 
     def wait(self, timeout_s: float = 10.0) -> bool:
@@ -166,12 +183,22 @@ class PhaseAgent:
         while len(self._futures) > _MAX_FUTURES:
             forgotten, _ = self._futures.popitem(last=False)
             self._judged_at.pop(forgotten)
-        if self._worker.n_waiting < MAX_WAITING_FRAMES:
-            self._worker.submit(lambda: self._answer(frame, future, self.ingest))
+        n_bytes = int(getattr(frame.intensity, "nbytes", 0))
+        if not n_bytes or self._waiting_bytes + n_bytes <= MAX_WAITING_BYTES:
+            self._add_waiting(n_bytes)
+            self._worker.submit(lambda: self._answer(frame, future, self._judge_waiting))
         else:
             # The frame itself is not kept: a queue that only grows would fill the memory.
             skipped = replace(frame, intensity=None)
             self._worker.submit(lambda: self._answer(skipped, future, self._skip))
+
+    def _judge_waiting(self, frame: Frame) -> Advice:
+        self._add_waiting(-int(getattr(frame.intensity, "nbytes", 0)))
+        return self.ingest(frame)
+
+    def _add_waiting(self, n_bytes: int) -> None:
+        with self._waiting_lock:
+            self._waiting_bytes += n_bytes
 
     def _answer(
         self, frame: Frame, future: "Future[Advice]", judge: Callable[[Frame], Advice]
@@ -186,8 +213,8 @@ class PhaseAgent:
 
     def _skip(self, frame: Frame) -> Advice:
         problem = (
-            f"skipped: {MAX_WAITING_FRAMES} frames were waiting already; frames come faster than"
-            " they can be judged"
+            f"skipped: {MAX_WAITING_BYTES >> 20} MiB of frames were waiting already; frames come"
+            " faster than they can be judged"
         )
         advice = self._history_for(frame.run_uid).skip(frame.seq_num, problem)
         self._publish(frame, advice)
@@ -212,6 +239,7 @@ class PhaseAgent:
         analysis.add(advice, frame.time)
 
     def _finish(self, run_uid: str, exit_status: Any, reason: str) -> None:
+        self._assets.close()
         analysis = self._analyses.pop(run_uid, None)
         if analysis is not None:
             analysis.stop(exit_status, reason)

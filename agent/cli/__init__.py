@@ -4,6 +4,7 @@ import typer
 
 from phasepilot.agent.cli.benchmark import benchmark
 from phasepilot.agent.cli.classify import classify
+from phasepilot.agent.cli.config import config
 from phasepilot.agent.cli.demo import demo
 from phasepilot.agent.cli.explain import explain
 from phasepilot.agent.cli.identify import identify
@@ -27,6 +28,7 @@ for command in (
     app.command()(command)
 
 
+app.add_typer(config, name="config")
 app.add_typer(ioc, name="ioc")
 app.add_typer(library, name="library")
 app.add_typer(structures, name="structures")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _EXTRA_OF = {
     **dict.fromkeys(("torch", "onnx", "pyarrow", "pymatgen", "numba", "sklearn"), "train"),
     **dict.fromkeys(("ophyd", "tiled"), "sim"),
-    **dict.fromkeys(("pyFAI", "fabio"), "images"),
+    **dict.fromkeys(("pyFAI", "fabio", "h5py", "hdf5plugin"), "images"),
     "zmq": "zmq",
     "caproto": "epics",
 }

@@ -10,7 +10,6 @@ from rich.markup import escape
 from phasepilot.agent.cli.console import console, reporting_errors
 
 if TYPE_CHECKING:
-    from phasepilot.agent.configuration import AgentConfiguration
     from phasepilot.agent.sockets.agent_server import AgentServer
     from phasepilot.agent.sockets.run_archives import RunArchive
 
@@ -51,6 +50,7 @@ def serve(
 ) -> None:
     """Serve an agent: documents come in over 0MQ, plans ask it, findings are published."""
     with reporting_errors():
+        from phasepilot.agent.configuration_file import read_configuration
         from phasepilot.agent.phase_agent import PhaseAgent
         from phasepilot.agent.sockets.agent_server import AgentServer, ServerAddresses
 
@@ -83,26 +83,6 @@ def keys(
             highlight=False,
             soft_wrap=True,
         )
-
-
-def read_configuration(path: Path) -> "AgentConfiguration":
-    """Return the agent configuration in a JSON or YAML file; ConfigurationError if it is none."""
-    import yaml
-
-    from phasepilot.agent.configuration import AgentConfiguration, configuration_from_json
-    from phasepilot.agent.errors import ConfigurationError
-
-    if path.suffix == ".json":
-        return configuration_from_json(path.read_text())
-    try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} must be YAML, but is not: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigurationError(
-            f"{path} must hold the fields of an agent's configuration, but does not."
-        )
-    return AgentConfiguration(**values)
 
 
 def _archive(log: Path | None, tiled: str | None, api_key: str | None) -> "RunArchive | None":

@@ -62,7 +62,7 @@ def show(
 
 
 def _judging(config: Path, table: Any) -> Any:
-    from phasepilot.agent.cli.serve import read_configuration
+    from phasepilot.agent.configuration_file import read_configuration
     from phasepilot.agent.phase_agent import PhaseAgent
 
     agent = PhaseAgent(read_configuration(config))

@@ -321,7 +321,7 @@ def test_a_repeated_frame_replaces_the_former_one(run_engine: RunEngine, model: 
 def test_frames_beyond_the_queue_are_skipped_and_counted(
     run_engine: RunEngine, model: PhaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phasepilot.agent.phase_agent.MAX_WAITING_FRAMES", 2)
+    monkeypatch.setattr("phasepilot.agent.phase_agent.MAX_WAITING_BYTES", 40_000)
     emitted = watched_scan(run_engine, PhaseAgent(configuration(), model=model), make_beamline())
     slow = SlowModel(model)
     agent = PhaseAgent(configuration(), model=slow)

@@ -22,7 +22,7 @@ def test_there_is_a_command_for_each_job() -> None:
         *("keys", "recipes", "replay", "serve", "simulate", "train", "train-novelty"),
         *("upload", "watch"),
     ] == COMMANDS
-    assert GROUPS == ["ioc", "library", "structures"]
+    assert GROUPS == ["config", "ioc", "library", "structures"]
     assert {name for group, name in OF_GROUPS if group == "library"} == {"build", "calibrate"}
 
 
