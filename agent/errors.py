@@ -5,6 +5,8 @@
     AgentError(RuntimeError)
     ├── ConfigurationError  settings that cannot be used, or that contradict each other
     ├── PatternFileError    a file of patterns that cannot be read
+    ├── AgentSilentError    an agent in another process that does not answer
+    ├── QueueError          a queue of plans that does not do what it is told
     ├── AssetError          a detector's file that does not come, or cannot be read
     └── ArchiveError        runs that cannot be kept, found or read back
         └── DocumentError   a document, or a log of documents, that cannot be used
@@ -33,3 +35,11 @@ class ArchiveError(AgentError):
 
 class DocumentError(ArchiveError):
     """A document, or a log of documents, cannot be used."""
+
+
+class AgentSilentError(AgentError):
+    """An agent in another process does not answer."""
+
+
+class QueueError(AgentError):
+    """A queue of plans does not do what it is told."""

@@ -10,6 +10,8 @@ from phasepilot.models.suggestion import Advice
 
 # A paused scan goes back to its last checkpoint, a point or a few; memories hold a pattern each.
 MAX_MEMORIES = 256
+# Of a run of 100,000 frames, advice on all would take a gigabyte; it is on record anyway.
+MAX_ADVICE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class RunReport:
     Attributes
     ----------
     advice : tuple of Advice
-        One a frame, in order of sequence number; the last one of a repeated frame.
+        One a frame, in order of sequence number; the last one of a repeated frame. Of a run of
+        more than `MAX_ADVICE` frames only the newest ones.
     onset_interval : tuple of float or None
         Readings of the scanned axis between which the first phase change began: the last frame
         without the new lines and the first with them. None while there is none.
@@ -45,6 +48,8 @@ class RunHistory:
         self._pipeline = pipeline
         self._memories: OrderedDict[int, Memory] = OrderedDict()
         self._advice: dict[int, Advice] = {}
+        self._early_onset: tuple[float, float] | None = None
+        self._n_forgotten = 0
         self.problems: list[str] = []
 
     def judge(self, frame: Frame) -> Advice:
@@ -80,6 +85,17 @@ class RunHistory:
         if len(self._memories) > MAX_MEMORIES:
             self._memories.popitem(last=False)
         self._advice[advice.frame_seq_num] = advice
+        if len(self._advice) > MAX_ADVICE:
+            self._forget_older_half()
+
+    def _forget_older_half(self) -> None:
+        numbers = sorted(self._advice)
+        if self._early_onset is None:
+            known = tuple(self._advice[number] for number in numbers)
+            self._early_onset = onset_interval(known)
+        # A new dictionary, since a report may be reading the old one in another thread.
+        self._advice = {number: self._advice[number] for number in numbers[MAX_ADVICE // 2 :]}
+        self._n_forgotten += MAX_ADVICE // 2
 
     def report(self) -> RunReport:
         """Return what was found so far."""
@@ -87,7 +103,13 @@ class RunHistory:
         known = dict(self._advice)
         advice = tuple(known[number] for number in sorted(known))
         problems = [f"frame {a.frame_seq_num}: {a.problem}" for a in advice if a.problem]
-        return RunReport(self.run_uid, advice, onset_interval(advice), (*self.problems, *problems))
+        if self._n_forgotten:
+            problems.append(
+                f"the first {self._n_forgotten} frames are no longer in memory; they stand in the"
+                " records of the run"
+            )
+        onset = self._early_onset or onset_interval(advice)
+        return RunReport(self.run_uid, advice, onset, (*self.problems, *problems))
 
 
 def onset_interval(advice: tuple[Advice, ...]) -> tuple[float, float] | None:

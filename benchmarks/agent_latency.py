@@ -28,7 +28,7 @@ from phasepilot.models.diffraction.pressure.compressed_powder import Diffractome
 from phasepilot.models.diffraction.pressure.materials import KCL
 from phasepilot.models.steering.compression_rule import CompressionSettings
 from phasepilot.models.suggestion import Advice
-from phasepilot.plans.advisor import await_suggestion
+from phasepilot.plans.advisor import Advisor, await_suggestion
 from phasepilot.sim_devices.sample import Sample
 
 N_DIFFERENT = 50
@@ -80,7 +80,7 @@ class PreparedDetector:
 
 
 def frames_plan(
-    detector: PreparedDetector, n_frames: int, advisor: PhaseAgent | None
+    detector: PreparedDetector, n_frames: int, advisor: Advisor | None
 ) -> Generator[Msg, Any, None]:
     """Read n frames; wait for the advice on each if there is an advisor."""
 
@@ -100,7 +100,7 @@ def frames_plan(
 class Stopwatch:
     """A subscriber that times each event until its advice is there; subscribe it last."""
 
-    def __init__(self, agent: PhaseAgent) -> None:
+    def __init__(self, agent: Advisor) -> None:
         self._agent, self._run_uid = agent, ""
         self.latencies_s: list[float] = []
 

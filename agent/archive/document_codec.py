@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 
 from phasepilot.agent.errors import DocumentError
 
+# Not `msgpack.packb` and the like: bluesky_kafka, when imported, or msgpack_numpy.patch replaces
+# those in the whole process by functions that unpickle arrays of objects and refuse our hooks.
+try:
+    from msgpack._cmsgpack import Packer, Unpacker, unpackb
+except ImportError:
+    from msgpack.fallback import Packer, Unpacker, unpackb
+
 Document = dict[str, Any]
 
 _ARRAY = 1
@@ -29,12 +36,16 @@ def encode_document(name: str, doc: Document) -> bytes:
     Tuples come back as lists, numpy scalars as Python numbers, arrays of objects as nested lists.
     A value without a binary form is replaced by a sentence that holds its `repr`.
     """
+    return encode_value([name, doc])
+
+
+def encode_value(value: Any) -> bytes:
+    """Return the bytes of a document without its name, or of any other plain value."""
     try:
-        packed = msgpack.packb([name, doc], default=_encode_special)
+        return _packed(value)
     except (OverflowError, TypeError, ValueError):
         # Rare (an integer past 64 bits, half a surrogate pair, a circle), so the slow way will do.
-        packed = msgpack.packb([name, _storable(doc)], default=_encode_special)
-    return bytes(packed)
+        return _packed(_storable(value))
 
 
 def decode_document(data: bytes) -> tuple[str, Document]:
@@ -45,14 +56,18 @@ def decode_document(data: bytes) -> tuple[str, Document]:
     DocumentError
         If the bytes are damaged, name no kind of Bluesky document, or hold an array of objects.
     """
+    return named_document(decode_value(data))
+
+
+def decode_value(data: bytes) -> Any:
+    """Return what `encode_value` was given; raises DocumentError as `decode_document` does."""
     try:
-        record = msgpack.unpackb(data, **UNPACKING)
+        return unpackb(data, **UNPACKING)
     except (ValueError, msgpack.UnpackException, msgpack.ExtraData) as error:
         raise DocumentError(
             f"expected one document in msgpack, but {len(data)} bytes could not be decoded"
             f" ({error or type(error).__name__}); was the sender cut off?"
         ) from error
-    return named_document(record)
 
 
 def named_document(record: Any) -> tuple[str, Document]:
@@ -70,11 +85,20 @@ def named_document(record: Any) -> tuple[str, Document]:
     return name, doc
 
 
+def record_reader(file: Any) -> Any:
+    """Return the unpacker of a file of documents."""
+    return Unpacker(file, max_buffer_size=0, **UNPACKING)
+
+
+def _packed(value: Any) -> bytes:
+    return bytes(Packer(default=_encode_special).pack(value))
+
+
 def _encode_special(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return _encode_array(value)
     if isinstance(value, complex | np.complexfloating):
-        return msgpack.ExtType(_COMPLEX, msgpack.packb([float(value.real), float(value.imag)]))
+        return msgpack.ExtType(_COMPLEX, _packed([float(value.real), float(value.imag)]))
     if isinstance(value, np.generic):
         plain = value.item()
         return plain if isinstance(plain, bool | int | float | str | bytes) else _as_text(value)
@@ -92,15 +116,15 @@ def _encode_array(array: NDArray[Any]) -> Any:
         # Objects, records and dates: the values as nested lists, since str() elides long arrays.
         return array.tolist()
     header = [array.dtype.str, list(array.shape), np.ascontiguousarray(array).tobytes()]
-    return msgpack.ExtType(_ARRAY, msgpack.packb(header))
+    return msgpack.ExtType(_ARRAY, _packed(header))
 
 
 def _decode_special(code: int, data: bytes) -> Any:
     try:
         if code == _ARRAY:
-            return _decode_array(*msgpack.unpackb(data))
+            return _decode_array(*unpackb(data))
         if code == _COMPLEX:
-            return complex(*msgpack.unpackb(data))
+            return complex(*unpackb(data))
     except (TypeError, ValueError) as error:
         raise DocumentError(
             f"a value of extension type {code} is damaged ({error}); it cannot be read"
@@ -151,7 +175,7 @@ def _storable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, np.ndarray) and not _is_plain(value.dtype):
         return _storable(value.tolist(), depth + 1)
     try:
-        msgpack.packb(value, default=_encode_special)
+        _packed(value)
     except (OverflowError, TypeError, ValueError):
         return _as_text(value)
     return value

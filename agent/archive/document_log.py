@@ -20,10 +20,10 @@ import msgpack
 from event_model import DocumentNames
 
 from phasepilot.agent.archive.document_codec import (
-    UNPACKING,
     Document,
     encode_document,
     named_document,
+    record_reader,
 )
 from phasepilot.agent.errors import DocumentError
 
@@ -208,7 +208,7 @@ def read_from(path: Path, offset: int) -> Iterator[tuple[str, Document, int]]:
         raise DocumentError(f"the log {path} cannot be opened ({error}); was it moved?") from error
     with file:
         file.seek(offset)
-        records = msgpack.Unpacker(file, max_buffer_size=0, **UNPACKING)
+        records = record_reader(file)
         while True:
             try:
                 name, doc = named_document(records.unpack())

@@ -18,6 +18,8 @@ _EXTRA_OF = {
     **dict.fromkeys(("torch", "onnx", "pyarrow", "pymatgen", "numba", "sklearn"), "train"),
     **dict.fromkeys(("ophyd", "tiled"), "sim"),
     **dict.fromkeys(("pyFAI", "fabio", "h5py", "hdf5plugin"), "images"),
+    "zmq": "zmq",
+    "caproto": "epics",
 }
 
 console = Console()

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import msgpack
 import numpy as np
 import pytest
@@ -126,3 +129,25 @@ def test_any_bytes_decode_to_a_document_or_a_document_error(data):
         return
     assert isinstance(doc, dict)
     assert isinstance(name, str)
+
+
+def test_a_process_where_msgpack_was_patched_to_unpickle_reads_and_refuses_as_before() -> None:
+    # Importing bluesky_kafka does this to the whole process.
+    program = """
+import pickle, msgpack, msgpack_numpy, numpy as np
+msgpack_numpy.patch()
+from phasepilot.agent.archive.document_codec import decode_document, encode_document
+frame = np.arange(5.0)
+name, doc = decode_document(encode_document("event", {"data": {"frame": frame}}))
+assert (doc["data"]["frame"] == frame).all()
+class Hostile:
+    def __reduce__(self):
+        return print, ("the wire ran code",)
+data = pickle.dumps(Hostile())
+value = {b"nd": True, b"type": b"O", b"kind": b"O", b"shape": (1,), b"data": data}
+print(type(decode_document(msgpack.packb(["event", {"value": value}]))[1]["value"]).__name__)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert (ended.stdout, ended.returncode) == ("dict\n", 0), ended.stderr

@@ -19,9 +19,10 @@ OF_GROUPS = [
 def test_there_is_a_command_for_each_job() -> None:
     assert [
         *("benchmark", "classify", "demo", "explain", "identify"),
-        *("recipes", "replay", "simulate", "train", "train-novelty", "upload"),
+        *("keys", "recipes", "replay", "serve", "simulate", "train", "train-novelty"),
+        *("upload", "watch"),
     ] == COMMANDS
-    assert GROUPS == ["library", "structures"]
+    assert GROUPS == ["config", "ioc", "library", "structures"]
     assert {name for group, name in OF_GROUPS if group == "library"} == {"build", "calibrate"}
 
 

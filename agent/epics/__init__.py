@@ -1,0 +1,1 @@
+"""What an agent finds, as EPICS process variables for any control screen."""
