@@ -116,7 +116,7 @@ def steered(library: ScreenedLibrary, settings: SampleOrderSettings, rng: Genera
     loop = _Loop(library, settings, rng, ScreeningState(library.sites), counts, rows)
     while True:
         suggestion = rule.advise(loop.state)
-        if suggestion.action is Action.STOP:
+        if suggestion.action is Action.END:
             break
         if suggestion.action is Action.MOVE:
             loop.go_to(suggestion.target)
