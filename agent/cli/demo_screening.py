@@ -184,7 +184,7 @@ def _advisor(agent: Any, order: Any, beamline: "SimulatedSampleLibrary") -> "Scr
     from phasepilot.models.steering.sample_belief import SampleSite
 
     sites = [SampleSite(one.name, one.position) for one in _positions(beamline)]
-    return ScreeningAdvisor(agent, order, sites, clock=beamline.clock)
+    return ScreeningAdvisor(agent, order, sites, time_field="beamline_time_s")
 
 
 def _answers(advisor: "ScreeningAdvisor") -> dict[str, str]:

@@ -28,7 +28,7 @@ _MAP_VARIANCE = 0.3
 _CERTAIN_VARIANCE = 0.02
 # What a sample that says nothing may differ by in addition. Larger, and brief looks at many
 # samples would not add up.
-_UNDECIDED_VARIANCE = 0.2
+_UNDECIDED_VARIANCE = 0.3
 # By how much labels may differ within a sample's own place.
 _ROUGHNESS_VARIANCE = 0.005
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(8)
