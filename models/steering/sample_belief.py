@@ -31,6 +31,8 @@ _CERTAIN_VARIANCE = 0.02
 _UNDECIDED_VARIANCE = 0.3
 # By how much labels may differ within a sample's own place.
 _ROUGHNESS_VARIANCE = 0.005
+# Samples are gone to where the map is in doubt, so that it errs more often there than it says.
+_DOUBTED_VARIANCE = 0.03
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(8)
 
 
@@ -220,7 +222,7 @@ def _mapped(
     # Of those that were exposed, without themselves (equation 5.12).
     own_weight = np.diag(precision)
     mean[exposed] = seen - weights / own_weight[:, None]
-    variance[exposed] = 1 / own_weight - noise
+    variance[exposed] = 1 / own_weight - noise + _DOUBTED_VARIANCE
     deviation = np.sqrt(np.maximum(variance, 0.0) + _ROUGHNESS_VARIANCE)
     return _chance_of_largest(mean, deviation), explained
 
