@@ -51,7 +51,7 @@ _EXPOSURES_S = (
 _TUNING_SEEDS = (1000, 1001, 1002, 1003, 1004)
 _N_POOL = 400
 # Counts a second that the lines of a full sample give; first exposure and value of time go with it.
-_FLUXES = {"dim": (1.0, 10.0, 0.009), "bright": (10.0, 1.0, 0.035)}
+_FLUXES = {"dim": (1.0, 10.0, 0.009), "bright": (10.0, 1.0, 0.04)}
 _PARTS: dict[str, dict[str, Any]] = {
     "stop_alone": {"order": "raster"},
     "neighbours": {"order": "raster", "neighbour_length_mm": 20.0},
@@ -71,7 +71,7 @@ def rule_settings(flux: str, name: str) -> SampleOrderSettings:
     return SampleOrderSettings(
         cost=COST,
         lone_labels=(NOTHING,),
-        share_unlike=0.03,
+        share_unlike=0.05,
         largest_error=_TARGET,
         largest_mean_error=_TARGET,
         first_dwell_s=first_dwell_s,

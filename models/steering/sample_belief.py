@@ -32,7 +32,7 @@ _UNDECIDED_VARIANCE = 0.3
 # By how much labels may differ within a sample's own place.
 _ROUGHNESS_VARIANCE = 0.005
 # Samples are gone to where the map is in doubt, so that it errs more often there than it says.
-_DOUBTED_VARIANCE = 0.03
+_DOUBTED_VARIANCE = 0.08
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(8)
 
 

@@ -1,11 +1,11 @@
 """Where the onset of a transition may be: a belief over onset, width and course of the change.
 
 Lengths are ways from the start of the search (see `SearchSettings.travelled`). The new phase's
-share is 0 up to the onset and grows to 1 over the width, evenly or along a sigmoid; the courses
-are given equal chances, as kinetics are seldom known. How much of a share a frame shows is a matter of
+share is 0 up to the onset and grows to 1 over the width, evenly or along a sigmoid; the courses are
+given equal chances, as kinetics are seldom known. How much of a share a frame shows is a matter of
 the sample's lines: one unknown power for all of its frames, so that looking again does not make it
-known. Onsets are told apart in cells of the wanted
-tolerance, each of four grid points; one more cell stands for "not within the range".
+known. Onsets are told apart in cells of the wanted tolerance, each of four grid points; one more
+cell stands for "not within the range".
 """
 
 from dataclasses import dataclass

@@ -44,10 +44,8 @@ class DetectionModel(BaseModel):
     detectable_fraction : float
         Share of intensity that is seen in two frames of three, 1 - 1/e.
     fraction_error : float
-        Standard deviation of the reported share about that; large where it tells nothing.
-    temperature : float
-        By which evidence is weakened, for what a sample's curve differs from a power: where one
-        frame is off by that, so is the next.
+        Standard deviation of the reported share about that, with what a sample's curve differs
+        from a power; large where it tells nothing.
 
     Notes
     -----
@@ -60,12 +58,9 @@ class DetectionModel(BaseModel):
     excess_midpoint: float = Field(default=6.0, gt=0)
     false_alarm: float = Field(default=0.004, gt=0, lt=0.5)
     miss: float = Field(default=0.005, gt=0, lt=0.5)
-    share_exponents: tuple[PositiveFloat, ...] = Field(
-        default=(1.1, 1.4, 1.8, 2.2), min_length=1
-    )
+    share_exponents: tuple[PositiveFloat, ...] = Field(default=(1.1, 1.4, 1.8, 2.2), min_length=1)
     detectable_fraction: float = Field(default=0.03, gt=0, lt=1)
-    fraction_error: float = Field(default=0.05, gt=0)
-    temperature: float = Field(default=1.5, ge=1)
+    fraction_error: float = Field(default=0.07, gt=0)
 
 
 class SearchSettings(BaseModel):
