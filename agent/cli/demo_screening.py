@@ -189,9 +189,16 @@ def _advisor(agent: Any, order: Any, beamline: "SimulatedSampleLibrary") -> "Scr
 
 
 def _answers(advisor: "ScreeningAdvisor") -> dict[str, str]:
-    """Return what each sample is, by all that is known at the end."""
-    known = advisor.known()
-    return {site.name: known.answer(k)[0] for k, site in enumerate(advisor.state.sites)}
+    """Return what each sample is, by all that is known at the end.
+
+    One that was measured has no name where its own counts say another than its neighbours.
+    """
+    known, evidence = advisor.known(), advisor.state.evidence
+    answers = {site.name: known.answer(k)[0] for k, site in enumerate(advisor.state.sites)}
+    for k, site in enumerate(advisor.state.sites):
+        if site.name in evidence and known.own_answer(k)[0] != answers[site.name]:
+            answers[site.name] = ""
+    return answers
 
 
 def _samples(

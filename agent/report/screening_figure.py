@@ -73,7 +73,7 @@ def draw_screening(record: ScreeningRecord, path: Path) -> None:
     names_true = [one.truth for one in record.samples]
     names_found = [one.found for one in record.samples]
     n_right = sum(one.is_right for one in record.samples)
-    told = f"b   what the agent found: {n_right} right, crosses wrong, open inferred"
+    told = f"b   found: {n_right} right; crosses wrong, open inferred"
     _draw_map(truth, "a   what the samples are", truths, names_true, colours)
     _draw_map(found, told, record.samples, names_found, colours)
     _mark_wrong(found, record.samples)

@@ -135,6 +135,11 @@ class SampleMap:
         best = int(self.posterior[row].argmax())
         return self.labels[best], float(self.posterior[row, best])
 
+    def own_answer(self, row: int) -> tuple[str, float]:
+        """Return the same by the sample's own counts alone."""
+        best = int(self.own[row].argmax())
+        return self.labels[best], float(self.own[row, best])
+
 
 def sample_map(
     sites: Sequence[SampleSite],

@@ -204,6 +204,12 @@ class SampleOrder:
         """Return why another exposure of the present sample does not pay; empty if it does."""
         answer, probability = known.answer(row)
         said = f"{state.here} is {answer} at {probability:.1%}"
+        own_answer, own_probability = known.own_answer(row)
+        if own_answer != answer:
+            # An empty spot among sure neighbours must not get their name silently.
+            said += (
+                f" by its neighbours, while its counts say {own_answer} at {own_probability:.1%}"
+            )
         spent_s = state.of(state.sites[row]).exposure_s
         if spent_s > 0 and 1 - probability <= self.settings.largest_error:
             return said

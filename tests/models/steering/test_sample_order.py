@@ -210,6 +210,14 @@ def test_an_empty_sample_that_was_measured_is_named_empty_among_sure_neighbours(
     assert probability < 0.99
 
 
+def test_a_name_that_counts_do_not_bear_out_is_said_to_be_the_neighbours() -> None:
+    evidence = {f"s{k}": settled("a") for k in range(10) if k != 4}
+    evidence["s4"] = SampleEvidence({"nothing": 0.5, "a": 0.3}, 120.0)
+    asked = rule(share_unlike=0.03).advise(ScreeningState(LINE, evidence, here="s4"))
+    assert asked.answer == "a"
+    assert "by its neighbours, while its counts say nothing at 50.0%" in asked.reason
+
+
 def test_names_are_wrong_as_often_as_stated() -> None:
     # Borders anywhere: every third sample is known, the others are inferred.
     rng = np.random.default_rng(0)
