@@ -8,7 +8,7 @@ known. Onsets are told apart in cells of the wanted tolerance, each of four grid
 cell stands for "not within the range".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -169,10 +169,14 @@ def _likely(hypotheses: Onsets, posterior: FloatArray) -> tuple[Onsets, FloatArr
     """Return the hypotheses that count, and their probabilities."""
     kept = np.flatnonzero(posterior > _LEAST_LIKELY * posterior.max())
     one = hypotheses
-    likely = Onsets(
-        *(each[kept] for each in (one.onset, one.width, one.sigmoid, one.exponent, one.cell)),
-        one.prior[kept],
-        one.n_cells,
+    likely = replace(
+        one,
+        onset=one.onset[kept],
+        width=one.width[kept],
+        sigmoid=one.sigmoid[kept],
+        exponent=one.exponent[kept],
+        cell=one.cell[kept],
+        prior=one.prior[kept],
     )
     return likely, posterior[kept] / posterior[kept].sum()
 
