@@ -28,7 +28,7 @@ from phasepilot.sim_devices.counting_detector import StripDetector
 from phasepilot.sim_devices.library_crystals import LIBRARY_CRYSTALS
 from phasepilot.sim_devices.sample_library import sample_library
 
-BUDGET_S = 60.0
+BUDGET_S = 40.0
 
 
 @pytest.fixture
@@ -76,6 +76,8 @@ def screening(
     return advisor, [list(archived_documents(find_run(container, uid))) for uid in uids]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_a_screening_is_repeated_from_its_archive_to_the_bit(
     screening: tuple[ScreeningAdvisor, list[list[Any]]],
 ) -> None:
