@@ -28,7 +28,7 @@ from phasepilot.sim_devices.counting_detector import StripDetector
 from phasepilot.sim_devices.library_crystals import LIBRARY_CRYSTALS
 from phasepilot.sim_devices.sample_library import sample_library
 
-BUDGET_S = 60.0
+BUDGET_S = 120.0
 
 
 @pytest.fixture
