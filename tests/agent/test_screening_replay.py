@@ -28,7 +28,7 @@ from phasepilot.sim_devices.counting_detector import StripDetector
 from phasepilot.sim_devices.library_crystals import LIBRARY_CRYSTALS
 from phasepilot.sim_devices.sample_library import sample_library
 
-BUDGET_S = 120.0
+BUDGET_S = 60.0
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_screening_is_repeated_from_its_archive_to_the_bit(
     live, runs = screening
     replayed = replay_screening(runs)
     assert replayed.differences == ()
-    assert replayed.n_recorded >= len(runs) - 1 > 2
+    assert replayed.n_recorded >= len(runs) - 1 > 1
     assert bits(replayed.advisor.known().posterior) == bits(live.known().posterior)
     assert replayed.advisor.state.evidence == live.state.evidence
     # The budget ended it, and what was not measured is told as inferred.
