@@ -1,21 +1,29 @@
 """An advisor for a loop over many samples: the agent names each, an order of samples decides."""
 
+import json
 import logging
 import math
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.agent.replay import SAMPLE_ORDER_KEY
-from phasepilot.models.steering.sample_belief import SampleEvidence, SampleMap, SampleSite
+from phasepilot.models.steering.sample_belief import (
+    ANY_OTHER,
+    SampleEvidence,
+    SampleMap,
+    SampleSite,
+)
 from phasepilot.models.steering.sample_order import SampleOrder, ScreeningState
-from phasepilot.models.suggestion import Advice
+from phasepilot.models.suggestion import Action, Advice
 
 logger = logging.getLogger(__name__)
+
+# Under these keys a record says of which samples, and where the time was read.
+SAMPLES_KEY, TIME_FIELD_KEY = "agent_samples", "agent_time_field"
 
 
 @dataclass(slots=True)
@@ -24,6 +32,7 @@ class _SampleRun:
 
     sample: str
     exposure_s: dict[int, float] = field(default_factory=dict)
+    time_s: dict[int, float] = field(default_factory=dict)
 
     def exposure_up_to(self, seq_num: int) -> float:
         """Return the exposure of all frames up to one; after a pause, later ones are void."""
@@ -50,8 +59,9 @@ class ScreeningAdvisor:
     order : SampleOrder
     samples : sequence of SampleSite
         In the order of the plan, by the names that its runs carry as ``sample_name``.
-    clock : callable
-        Seconds, for the budget of the order.
+    time_field : str
+        Field of the events that tells the time, in seconds, for the budget of the order; unless
+        given, the time of the documents themselves, as in a record.
     """
 
     def __init__(
@@ -60,11 +70,11 @@ class ScreeningAdvisor:
         order: SampleOrder,
         samples: Sequence[SampleSite],
         *,
-        clock: Callable[[], float] = time.monotonic,
+        time_field: str = "",
     ) -> None:
         self._agent = agent
         self._order = order
-        self._clock = clock
+        self._time_field = time_field
         self._began_s = math.nan
         self._state = ScreeningState(tuple(samples))
         self._runs: dict[str, _SampleRun] = {}
@@ -82,6 +92,20 @@ class ScreeningAdvisor:
     def known(self) -> SampleMap:
         """Return what is known of all samples so far, by themselves and by their neighbours."""
         return self._order.known(self.state)
+
+    def inferred(self, sample: str) -> Advice:
+        """Return what neighbours make of a sample that was not measured; none where they do not."""
+        state = self.state
+        rows = [row for row, site in enumerate(state.sites) if site.name == sample]
+        answer, probability = self._order.known(state).answer(rows[0]) if rows else ("", 0.0)
+        if self._order.settings.neighbours is None or answer in ("", ANY_OTHER):
+            return Advice.none(0, f"nothing is known of {sample}, which was not measured")
+        return Advice(
+            action=Action.CONTINUE.value,
+            reason=f"not measured: its neighbours make it {answer} at {probability:.1%}",
+            answer=answer,
+            answer_probability=probability,
+        )
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Take one document; never raises."""
@@ -105,10 +129,12 @@ class ScreeningAdvisor:
         return future
 
     def settings(self) -> dict[str, str | float | int]:
-        """Return those of the agent, and that an order of samples was used."""
+        """Return those of the agent, the order and its samples: enough to repeat it."""
         return {
             **self._agent.settings(),
             SAMPLE_ORDER_KEY: self._order.settings.model_dump_json(),
+            SAMPLES_KEY: json.dumps([asdict(site) for site in self.state.sites]),
+            TIME_FIELD_KEY: self._time_field,
         }
 
     def _take(self, name: str, doc: Mapping[str, Any]) -> None:
@@ -119,15 +145,20 @@ class ScreeningAdvisor:
                 self._run_of_descriptor[doc["uid"]] = doc["run_start"]
         elif name == "event" and doc["descriptor"] in self._run_of_descriptor:
             run = self._runs[self._run_of_descriptor[doc["descriptor"]]]
-            key = self._agent.configuration.exposure_field
-            run.exposure_s[int(doc["seq_num"])] = float(doc["data"].get(key, 1.0))
+            self._add_event(run, doc)
         elif name == "stop" and doc["run_start"] in self._runs:
             is_failed = doc.get("exit_status", "success") != "success"
             self._change(self._runs.pop(doc["run_start"]).sample, is_left=True, is_failed=is_failed)
 
-    def _go_to(self, run_uid: str, sample: str) -> None:
+    def _add_event(self, run: _SampleRun, doc: Mapping[str, Any]) -> None:
+        number, data = int(doc["seq_num"]), doc["data"]
+        exposure_s = float(data.get(self._agent.configuration.exposure_field, 1.0))
+        time_s = float(data[self._time_field] if self._time_field else doc["time"])
+        run.exposure_s[number], run.time_s[number] = exposure_s, time_s
         if math.isnan(self._began_s):
-            self._began_s = self._clock()
+            self._began_s = time_s - exposure_s
+
+    def _go_to(self, run_uid: str, sample: str) -> None:
         self._runs[run_uid] = _SampleRun(sample)
         self._state = replace(self._state, here=sample)
 
@@ -156,6 +187,6 @@ class ScreeningAdvisor:
             probabilities={advice.answer: advice.answer_probability},
             exposure_s=run.exposure_up_to(advice.frame_seq_num),
         )
-        elapsed_s = self._clock() - self._began_s
+        elapsed_s = run.time_s[advice.frame_seq_num] - self._began_s
         suggestion = self._order.advise(replace(self._state, elapsed_s=elapsed_s))
         return replace(advice, **suggestion.columns())  # type: ignore[arg-type]

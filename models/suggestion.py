@@ -31,6 +31,8 @@ class Action(StrEnum):
     EXPOSE = "expose"
     MOVE = "move"
     STOP = "stop"
+    # Of a loop over samples: not only this one, the others are not measured either.
+    END = "end"
 
 
 @dataclass(frozen=True, slots=True)

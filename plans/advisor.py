@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Generator, Mapping
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import bluesky.plan_stubs as bps
 from bluesky.utils import Msg
@@ -24,6 +24,15 @@ class Advisor(Protocol):
 
     def settings(self) -> Mapping[str, str | float | int]:
         """Return what goes on record beside the advice: version, model, configuration."""
+        ...
+
+
+@runtime_checkable
+class InferringAdvisor(Protocol):
+    """An advisor that also knows something of samples that were not measured."""
+
+    def inferred(self, sample: str) -> Advice:
+        """Return what a sample is taken to be, as the answer; no answer where nothing is known."""
         ...
 
 
@@ -79,3 +88,12 @@ def advice_now(
         return advice
     except Exception as error:  # an advisor may fail in any way; the scan goes on without it
         return Advice.none(seq_num, f"the advisor failed ({type(error).__name__}: {error})")
+
+
+def inferred_now(advisor: InferringAdvisor, sample: str) -> Advice:
+    """Return what a sample that was not measured is taken to be; nothing raises."""
+    try:
+        return advisor.inferred(sample)
+    except Exception as error:  # an advisor may fail in any way; the loop ends without it
+        logger.exception("the advisor failed on sample %s", sample)
+        return Advice.none(0, f"the advisor failed ({type(error).__name__}: {error})")

@@ -71,7 +71,7 @@ class ExposureLimits:
 
     def limited(self, asked: Suggestion, spent: Spent, *, elapsed_s: float) -> Suggestion:
         """Return what is done next: another exposure and how long, a move, or a stop."""
-        if asked.action is Action.STOP:
+        if asked.action in (Action.STOP, Action.END):
             return asked
         if asked.action is Action.MOVE and self.targets:
             if asked.target in self.targets or not asked.target:
@@ -119,7 +119,7 @@ def exposures(
     clock: Callable[[], float],
     run_uid: str,
 ) -> Generator[Msg, Any, Decision]:
-    """Expose, ask, and so on; return the decision that ended it, a stop or a move.
+    """Expose, ask, and so on; return the decision that ended it: a stop, a move or the end.
 
     Yields
     ------
@@ -139,6 +139,6 @@ def exposures(
         yield from bps.trigger_and_read(devices)
         spent.add(dwell_s)
         decision = yield from steering.decide(run_uid, spent.n_exposures, limit=limit)
-        if decision.suggestion.action in (Action.STOP, Action.MOVE):
+        if decision.suggestion.action in (Action.STOP, Action.MOVE, Action.END):
             return decision
         dwell_s = decision.suggestion.dwell_s

@@ -15,7 +15,7 @@ from bluesky.protocols import Movable, Readable
 from bluesky.utils import Msg, RunEngineControlException
 
 from phasepilot.models.suggestion import Action
-from phasepilot.plans.advisor import Advisor
+from phasepilot.plans.advisor import Advisor, InferringAdvisor, inferred_now
 from phasepilot.plans.decision import DecidedBy, Decision, Obedience, is_absent
 from phasepilot.plans.dwell import DwellLimits, devices_to_read, restoring_dwell
 from phasepilot.plans.exposures import ExposureLimits, exposures
@@ -58,9 +58,11 @@ def screening_loop(
 ) -> Generator[Msg, Any, ScreeningResult]:
     """Take up to `max_exposures` of each sample, one run a sample, and one run that lists them.
 
-    Advice to stop settles a sample, to move settles it and names the next, to expose sets the
-    next exposure; to continue takes another one. Without advice each sample gets all its
-    exposures, in the order given. A sample on which a device fails is reported and skipped.
+    Advice to stop settles a sample, to move settles it and names the next, to end settles it and
+    ends the loop; to expose sets the next exposure; to continue takes another one. Without advice
+    each sample gets all its exposures, in the order given. A sample on which a device fails is
+    reported and skipped. What an advisor makes of samples that were not measured
+    (`phasepilot.plans.advisor.InferringAdvisor`) is recorded as inferred.
 
     Parameters
     ----------
@@ -83,7 +85,7 @@ def screening_loop(
         After so many, it is not the samples: the loop ends.
     advisor, override, obedience, advice_timeout_s
         See `phasepilot.plans.steering.Steering`. ``override.stop()`` ends the loop; a suggestion
-        to stop ends the sample.
+        to stop ends the sample, to end the loop.
     md : mapping, optional
         Goes into the start document of every run.
 
@@ -155,14 +157,15 @@ class _Screening:
         outcomes: list[SampleOutcome] = []
         try:
             reason = yield from self._visits(samples, summary_uid, outcomes, max_failures_in_a_row)
+            yield from self._infer(samples, outcomes)
         except Exception as error:
             status = getattr(error, "exit_status", "fail")
             yield from _in_summary(bps.close_run(exit_status=status, reason=reason_of(error)))
             raise
         yield from _in_summary(bps.close_run(exit_status="success", reason=reason))
         yield from bps.checkpoint()
-        visited = {outcome.sample.name for outcome in outcomes}
-        left = [sample for sample in samples if sample.name not in visited]
+        known = {outcome.sample.name for outcome in outcomes}
+        left = [sample for sample in samples if sample.name not in known]
         missed = (SampleOutcome(sample, Outcome.NOT_REACHED, reason) for sample in left)
         return ScreeningResult(summary_uid, tuple(chain(outcomes, missed)), reason)
 
@@ -185,17 +188,41 @@ class _Screening:
                 return f"the time of {self._limits.max_time_s:g} s is spent"
             sample = left.pop(target if target in left else next(iter(left)))
             outcome, decision = yield from self._visit(sample, summary_uid, frozenset(left))
-            outcomes.append(outcome)
-            self._recorder.latest = outcome
-            yield from _in_summary(bps.trigger_and_read([self._recorder]))
-            yield from bps.checkpoint()
+            yield from self._record(outcome, outcomes)
             if decision is not None and decision.ends_plan:
                 return f"a person ended it: {decision.suggestion.reason}"
+            if decision is not None and decision.suggestion.action is Action.END:
+                return f"the advisor ended it: {decision.suggestion.reason}"
             target = decision.suggestion.target if decision is not None else ""
             n_failures = n_failures + 1 if outcome.outcome is Outcome.FAILED else 0
             if n_failures >= max_failures_in_a_row:
                 return f"{n_failures} samples failed one after another: {outcome.reason}"
         return "all samples were visited"
+
+    def _infer(
+        self, samples: Sequence[SamplePosition], outcomes: list[SampleOutcome]
+    ) -> Generator[Msg, Any, None]:
+        """Record what the advisor, if it is obeyed, makes of samples that were not measured."""
+        advisor = self._steering.advisor
+        is_obeyed = self._steering.obedience is Obedience.OBEY
+        if not is_obeyed or not isinstance(advisor, InferringAdvisor):
+            return
+        visited = {outcome.sample.name for outcome in outcomes}
+        for sample in samples:
+            if sample.name in visited:
+                continue
+            advice = inferred_now(advisor, sample.name)
+            if advice.answer:
+                told = SampleOutcome(sample, Outcome.INFERRED, advice.reason, advice=advice)
+                yield from self._record(told, outcomes)
+
+    def _record(
+        self, outcome: SampleOutcome, outcomes: list[SampleOutcome]
+    ) -> Generator[Msg, Any, None]:
+        outcomes.append(outcome)
+        self._recorder.latest = outcome
+        yield from _in_summary(bps.trigger_and_read([self._recorder]))
+        yield from bps.checkpoint()
 
     def _visit(
         self, sample: SamplePosition, summary_uid: str, targets: frozenset[str]
@@ -247,6 +274,7 @@ def _outcome(sample: SamplePosition, run_uid: str, decision: Decision) -> Sample
     is_settled = decision.decided_by is not DecidedBy.PLAN and decision.suggestion.action in (
         Action.STOP,
         Action.MOVE,
+        Action.END,
     )
     kind = Outcome.SETTLED if is_settled else Outcome.MEASURED
     return SampleOutcome(sample, kind, reason, run_uid, advice)

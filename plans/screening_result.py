@@ -1,5 +1,6 @@
 """What became of each sample of a screening: the rows of its summary run."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ class Outcome(StrEnum):
 
     SETTLED = "settled"
     MEASURED = "measured, not settled"
+    INFERRED = "not measured, inferred"
     UNJUDGED = "measured, no usable advice"
     FAILED = "failed"
     NOT_REACHED = "not reached"
@@ -33,7 +35,8 @@ class SampleOutcome:
     run_uid : str
         The run with its frames; empty where none was opened.
     advice : Advice or None
-        The last on it; None where there is none.
+        The last on it; None where there is none. Of a sample that was not measured, what the
+        advisor takes it to be.
     """
 
     sample: SamplePosition
@@ -50,10 +53,17 @@ class SampleOutcome:
             "outcome": self.outcome.value,
             "reason": self.reason,
             "run_uid": self.run_uid,
+            "answer": advice.answer if advice else "",
+            "answer_probability": _told(advice),
             "phases": advice.phases if advice else "",
             "crystal_system": advice.crystal_system if advice else "",
             "verdict": advice.verdict if advice else "",
         }
+
+
+def _told(advice: Advice | None) -> str:
+    is_told = advice is not None and math.isfinite(advice.answer_probability)
+    return f"{advice.answer_probability:.4f}" if advice is not None and is_told else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +73,9 @@ class ScreeningResult:
     Attributes
     ----------
     run_uid : str
-        The summary run, with a row for each sample that was gone to.
+        The summary run, with a row for each sample that was gone to, or inferred.
     outcomes : tuple of SampleOutcome
-        In the order of measurement; then those not reached.
+        In the order of measurement; then those not measured.
     reason : str
         Why the loop ended.
     """

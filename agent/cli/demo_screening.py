@@ -54,17 +54,18 @@ def order_settings() -> "SampleOrderSettings":
     from phasepilot.sim_devices.library_crystals import LIBRARY_CRYSTALS
 
     return SampleOrderSettings(
-        # Shorter ways than by information, and on simulated libraries as few exposures.
-        order="raster",
+        order="information",
         neighbour_length_mm=20.0,
+        share_unlike=0.05,
         lone_labels=("unknown",),
         labels=(*LIBRARY_CRYSTALS, "unknown"),
         largest_error=0.05,
+        largest_mean_error=0.05,
         first_dwell_s=FIRST_DWELL_S,
         min_dwell_s=FIRST_DWELL_S,
         max_dwell_s=MAX_DWELL_S,
         max_exposure_s=2 * RASTER_DWELL_S,
-        least_gain_per_s=0.03,
+        least_gain_per_s=0.01,
     )
 
 
@@ -184,23 +185,33 @@ def _advisor(agent: Any, order: Any, beamline: "SimulatedSampleLibrary") -> "Scr
     from phasepilot.models.steering.sample_belief import SampleSite
 
     sites = [SampleSite(one.name, one.position) for one in _positions(beamline)]
-    return ScreeningAdvisor(agent, order, sites, clock=beamline.clock)
+    return ScreeningAdvisor(agent, order, sites, time_field="beamline_time_s")
 
 
 def _answers(advisor: "ScreeningAdvisor") -> dict[str, str]:
-    """Return what each sample is, by all that is known at the end."""
-    known = advisor.known()
-    return {site.name: known.answer(k)[0] for k, site in enumerate(advisor.state.sites)}
+    """Return what each sample is, by all that is known at the end.
+
+    One that was measured has no name where its own counts say another than its neighbours.
+    """
+    known, evidence = advisor.known(), advisor.state.evidence
+    answers = {site.name: known.answer(k)[0] for k, site in enumerate(advisor.state.sites)}
+    for k, site in enumerate(advisor.state.sites):
+        if site.name in evidence and known.own_answer(k)[0] != answers[site.name]:
+            answers[site.name] = ""
+    return answers
 
 
 def _samples(
     beamline: "SimulatedSampleLibrary", result: Any, documents: Any, answers: dict[str, str]
 ) -> "Iterable[ScreenedSample]":
     from phasepilot.agent.report.screening_figure import ScreenedSample
+    from phasepilot.plans.screening_result import Outcome
 
     ended_s = _end_times(documents)
+    last_s = max(ended_s.values(), default=float("inf"))
     for outcome in result.outcomes:
         sample = beamline.library.sample(outcome.sample.name)
+        is_inferred = outcome.outcome is Outcome.INFERRED
         answer = answers.get(sample.name, outcome.advice.answer if outcome.advice else "")
         yield ScreenedSample(
             sample.name,
@@ -208,7 +219,8 @@ def _samples(
             sample.y_mm,
             truth=_truth(beamline, sample.name),
             found="" if answer in NOT_NAMED else answer,
-            elapsed_s=ended_s.get(outcome.run_uid, float("inf")),
+            elapsed_s=last_s if is_inferred else ended_s.get(outcome.run_uid, float("inf")),
+            is_measured=not is_inferred,
         )
 
 
@@ -240,6 +252,8 @@ def _print_summary(record: "ScreeningRecord", *, is_steered: bool) -> None:
     times_s = [max(one.elapsed_s for one in run if one.elapsed_s < float("inf")) for run in runs]
     n_right = [sum(one.is_right for one in run) for run in runs]
     table.add_row("samples", *(str(len(run)) for run in runs))
+    n_inferred = [sum(not one.is_measured for one in run) for run in runs]
+    table.add_row("not measured, inferred", *map(str, n_inferred))
     table.add_row("named rightly", *map(str, n_right))
     wrong = [sum(bool(one.found) and one.found != one.truth for one in run) for run in runs]
     table.add_row("named wrongly", *map(str, wrong))

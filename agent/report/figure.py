@@ -49,6 +49,7 @@ ACTION_MARKS = {
     "expose": ("#e69f00", "D"),
     "move": ("#cc79a7", "P"),
     "stop": ("#d55e00", "s"),
+    "end": ("#d55e00", "X"),
     "no advice": ("#333333", "x"),
 }
 INK, MUTED, FOUND = "#222222", "#6b6b6b", "#b3261e"

@@ -1,7 +1,7 @@
 """One picture of a screening loop: what was found where, in which order, and how fast."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,11 @@ class ScreenedSample:
     truth : str
         What it is, for a simulation; empty if not known.
     found : str
-        What the agent says; empty if it was not measured or could not be named.
+        What the agent says; empty if it could not be named.
     elapsed_s : float
-        Beam time at which it was settled; infinite if never.
+        Beam time at which it was settled or inferred; infinite if never.
+    is_measured : bool
+        False where the agent says what neighbours make of it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ScreenedSample:
     truth: str
     found: str
     elapsed_s: float
+    is_measured: bool = True
 
     @property
     def is_right(self) -> bool:
@@ -66,11 +69,12 @@ def draw_screening(record: ScreeningRecord, path: Path) -> None:
     colours = dict(zip(filter(None, names), _COLOURS * len(names), strict=False)) | {"": _NAMELESS}
     truth, found = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     order, gain = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
+    truths = [replace(one, is_measured=True) for one in record.samples]
     names_true = [one.truth for one in record.samples]
     names_found = [one.found for one in record.samples]
     n_right = sum(one.is_right for one in record.samples)
-    told = f"b   what the agent found: {n_right} right, crosses wrong"
-    _draw_map(truth, "a   what the samples are", record.samples, names_true, colours)
+    told = f"b   found: {n_right} right; crosses wrong, open inferred"
+    _draw_map(truth, "a   what the samples are", truths, names_true, colours)
     _draw_map(found, told, record.samples, names_found, colours)
     _mark_wrong(found, record.samples)
     _draw_order(order, record.samples)
@@ -97,7 +101,11 @@ def _draw_map(
 ) -> None:
     _prepare(panel, title)
     x, y = [one.x_mm for one in samples], [one.y_mm for one in samples]
-    panel.scatter(x, y, c=[colours[name] for name in names], s=42)
+    edges = [colours[name] for name in names]
+    faces = [
+        colour if one.is_measured else "white" for one, colour in zip(samples, edges, strict=True)
+    ]
+    panel.scatter(x, y, c=faces, edgecolors=edges, linewidths=1.5, s=42)
     panel.set_aspect("equal")
     panel.set_xlabel("x (mm)", fontsize=_NORMAL)
     panel.set_ylabel("y (mm)", fontsize=_NORMAL)
@@ -111,9 +119,9 @@ def _mark_wrong(panel: Axes, samples: Sequence[ScreenedSample]) -> None:
 
 
 def _draw_order(panel: Axes, samples: Sequence[ScreenedSample]) -> None:
-    _prepare(panel, "c   when each was settled")
-    visited = [one for one in samples if np.isfinite(one.elapsed_s)]
-    never = [one for one in samples if not np.isfinite(one.elapsed_s)]
+    _prepare(panel, "c   when each was settled; crosses: not measured")
+    visited = [one for one in samples if one.is_measured and np.isfinite(one.elapsed_s)]
+    never = [one for one in samples if one not in visited]
     panel.scatter([s.x_mm for s in never], [s.y_mm for s in never], marker="x", c=MUTED, s=20)
     shown = panel.scatter(
         [s.x_mm for s in visited],

@@ -48,9 +48,21 @@ class Screening:
         """Return what is stated of that."""
         return float(self.stated_error.mean())
 
+    def inferred_error(self) -> float:
+        """Return the share of wrong names among samples that were not measured."""
+        return _mean(1 - self.is_right[self.exposure_s == 0])
+
+    def inferred_stated(self) -> float:
+        """Return what is stated of that."""
+        return _mean(self.stated_error[self.exposure_s == 0])
+
     def measured(self) -> float:
         """Return the share of samples that were measured."""
         return float((self.exposure_s > 0).mean())
+
+
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def raster(
@@ -116,7 +128,7 @@ def steered(library: ScreenedLibrary, settings: SampleOrderSettings, rng: Genera
     loop = _Loop(library, settings, rng, ScreeningState(library.sites), counts, rows)
     while True:
         suggestion = rule.advise(loop.state)
-        if suggestion.action is Action.STOP:
+        if suggestion.action is Action.END:
             break
         if suggestion.action is Action.MOVE:
             loop.go_to(suggestion.target)

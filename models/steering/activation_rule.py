@@ -10,7 +10,8 @@ sure enough. What differs:
   dropout averaged over ranges, which is not calibrated.
 - A class activation map is what a place adds to a class's score. The score here is that of a
   template, so the activation is the root of the expected counts, smoothed as wide as the paper's
-  maps are.
+  maps are. A network's map would speak of crystal systems and space groups, which is what ours
+  names; candidates of one space group would look alike to it.
 - Counts of a window that is measured again are added, not scaled to the old maximum.
 """
 

@@ -6,25 +6,34 @@ never contains that sample's own counts, so that the two can be multiplied.
 References
 ----------
 Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), section 5.4.2, equation 5.12:
-predictions for points that are left out one at a time. Section 6.5: classes by regression.
+predictions for points that are left out one at a time. Section 6.5: classes by regression. One map
+of 0 and 1 for each label; the label of a sample is the one whose map is highest there.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import ndtr
 
 from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.errors import ModelsError
 
 # Stands for every label that nobody has named yet.
 ANY_OTHER = "any other"
-# How much a sample may differ from the smooth map, as a variance; a label is 0 or 1.
-_CERTAIN_VARIANCE = 0.05
-# A sample that says nothing is as good as left out.
-_UNDECIDED_VARIANCE = 10.0
+# Labels are 0 or 1; these are variances of the map of each, chosen on the tuning seeds of
+# `phasepilot benchmark steering`: how far it swings, and what a settled sample may differ from it.
+_MAP_VARIANCE = 0.3
+_CERTAIN_VARIANCE = 0.02
+# What a sample that says nothing may differ by in addition. Larger, and brief looks at many
+# samples would not add up.
+_UNDECIDED_VARIANCE = 0.3
+# By how much labels may differ within a sample's own place.
+_ROUGHNESS_VARIANCE = 0.005
+# Samples are gone to where the map is in doubt, so that it errs more often there than it says.
+_DOUBTED_VARIANCE = 0.08
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +111,34 @@ class SampleMap:
     ----------
     labels : tuple of str
         Of the columns; `ANY_OTHER` is the last.
+    own : ndarray, shape (n_samples, n_labels)
+        From the sample's own counts alone.
     prior, posterior : ndarray, shape (n_samples, n_labels)
         From the neighbours alone, and with the sample's own counts.
+    explained : ndarray, shape (n_samples, n_samples)
+        Share of what is not known of the first sample that the second would tell, 0 to 1.
     """
 
     labels: tuple[str, ...]
+    own: FloatArray
     prior: FloatArray
     posterior: FloatArray
+    explained: FloatArray
+
+    @property
+    def error(self) -> FloatArray:
+        """Probability that a sample's best label is wrong, shape (n_samples,)."""
+        return np.asarray(1.0 - self.posterior.max(axis=1))
 
     def answer(self, row: int) -> tuple[str, float]:
         """Return the most probable label of a sample, and its probability."""
         best = int(self.posterior[row].argmax())
         return self.labels[best], float(self.posterior[row, best])
+
+    def own_answer(self, row: int) -> tuple[str, float]:
+        """Return the same by the sample's own counts alone."""
+        best = int(self.own[row].argmax())
+        return self.labels[best], float(self.own[row, best])
 
 
 def sample_map(
@@ -133,15 +158,24 @@ def sample_map(
     named = {name for one in evidence.values() for name in one.probabilities}
     ordered = (*sorted(named | set(labels)), ANY_OTHER)
     own = np.array([_own(evidence.get(site.name), ordered) for site in sites])
+    flat, explained = np.full(own.shape, 1 / len(ordered)), np.eye(len(sites))
     if neighbours is None:
-        prior = np.full(own.shape, 1 / len(ordered))
-    else:
-        exposed = [
-            row for row, site in enumerate(sites) if _speaks(evidence.get(site.name), neighbours)
-        ]
-        prior = _prior(sites, own, np.array(exposed, dtype=np.int64), ordered, neighbours)
+        return _joined(ordered, own, flat, explained)
+    rows = [row for row, site in enumerate(sites) if _speaks(evidence.get(site.name), neighbours)]
+    exposed = np.array(rows, dtype=np.int64)
+    on_map = np.array([label not in neighbours.lone_labels for label in ordered])
+    shares = own[:, on_map] / own[:, on_map].sum(axis=1, keepdims=True)
+    smooth = np.zeros_like(flat)
+    smooth[:, on_map], explained = _mapped(_places(sites, neighbours), shares, exposed)
+    prior = (1 - neighbours.share_unlike) * smooth + neighbours.share_unlike * flat
+    return _joined(ordered, own, prior, explained)
+
+
+def _joined(
+    labels: tuple[str, ...], own: FloatArray, prior: FloatArray, explained: FloatArray
+) -> SampleMap:
     joint = prior * own
-    return SampleMap(ordered, prior, joint / joint.sum(axis=1, keepdims=True))
+    return SampleMap(labels, own, prior, joint / joint.sum(axis=1, keepdims=True), explained)
 
 
 def _own(evidence: SampleEvidence | None, labels: tuple[str, ...]) -> list[float]:
@@ -163,25 +197,6 @@ def _speaks(evidence: SampleEvidence | None, neighbours: Neighbours) -> bool:
     return best not in neighbours.lone_labels
 
 
-def _prior(
-    sites: Sequence[SampleSite],
-    own: FloatArray,
-    exposed: IntArray,
-    labels: tuple[str, ...],
-    neighbours: Neighbours,
-) -> FloatArray:
-    """Return what neighbours make of each sample; flat where there are none."""
-    flat = np.full(own.shape, 1 / len(labels))
-    if not exposed.size:
-        return flat
-    on_map = np.array([label not in neighbours.lone_labels for label in labels])
-    shares = own[:, on_map] / own[:, on_map].sum(axis=1, keepdims=True)
-    guessed = _regressed(_places(sites, neighbours), shares, exposed)
-    smooth = np.zeros_like(flat)
-    smooth[:, on_map] = guessed
-    return (1 - neighbours.share_unlike) * smooth + neighbours.share_unlike * flat
-
-
 def _places(sites: Sequence[SampleSite], neighbours: Neighbours) -> FloatArray:
     return np.array(
         [
@@ -192,33 +207,51 @@ def _places(sites: Sequence[SampleSite], neighbours: Neighbours) -> FloatArray:
     )
 
 
-def _regressed(places: FloatArray, shares: FloatArray, exposed: IntArray) -> FloatArray:
-    """Return the shares that samples are expected to have, each from the others."""
-    process_type, kernel = _gaussian_process()
-    mean = 1 / shares.shape[1]
-    seen = shares[exposed] - mean
+def _mapped(
+    places: FloatArray, shares: FloatArray, exposed: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return what each sample is by the others, and how much samples tell of each other."""
+    covariance = _MAP_VARIANCE * _kernel(places)
     doubt = 1 - (shares[exposed] ** 2).sum(axis=1)
-    variance = _CERTAIN_VARIANCE + _UNDECIDED_VARIANCE * doubt
-    process = process_type(kernel, alpha=variance, optimizer=None)
-    process.fit(places[exposed], seen)
-    guessed = np.asarray(process.predict(places)).reshape(shares.shape)
-    # Of those that were exposed, without themselves: y - [K^-1 y] / [K^-1]_ii.
-    inverse_root = solve_triangular(process.L_, np.eye(exposed.size), lower=True)
-    own_weight = (inverse_root**2).sum(axis=0)
-    guessed[exposed] = seen - np.asarray(process.alpha_) / own_weight[:, None]
-    positive = np.maximum(guessed + mean, 0.0) + 1e-9
-    return np.asarray(positive / positive.sum(axis=1, keepdims=True))
+    noise = _CERTAIN_VARIANCE + _UNDECIDED_VARIANCE * doubt
+    seen = shares[exposed] - 1 / shares.shape[1]
+    precision = cho_solve(
+        cho_factor(covariance[np.ix_(exposed, exposed)] + np.diag(noise)), np.eye(exposed.size)
+    )
+    weights = precision @ seen
+    mean = covariance[:, exposed] @ weights
+    left = covariance - covariance[:, exposed] @ precision @ covariance[exposed]
+    variance = np.maximum(np.diag(left), 1e-9)
+    explained = np.minimum(left**2 / np.outer(variance, variance + _CERTAIN_VARIANCE), 1.0)
+    np.fill_diagonal(explained, 1.0)
+    # Of those that were exposed, without themselves (equation 5.12).
+    own_weight = np.diag(precision)
+    mean[exposed] = seen - weights / own_weight[:, None]
+    variance[exposed] = 1 / own_weight - noise + _DOUBTED_VARIANCE
+    deviation = np.sqrt(np.maximum(variance, 0.0) + _ROUGHNESS_VARIANCE)
+    return _chance_of_largest(mean, deviation), explained
 
 
-def _gaussian_process() -> tuple[Any, Any]:
-    """Return the class and the kernel; scikit-learn carries no types."""
-    # In the train extra.
+def _chance_of_largest(mean: FloatArray, deviation: FloatArray) -> FloatArray:
+    """Return how likely each column is the largest of its row, if all scatter alike.
+
+    By quadrature over the column's own value: the others are below it independently.
+    """
+    ahead = (mean[:, :, None] - mean[:, None, :]) / deviation[:, None, None]
+    below = ndtr(ahead + _NODES[:, None, None, None])
+    diagonal = np.arange(mean.shape[1])
+    below[:, :, diagonal, diagonal] = 1.0
+    chance = np.einsum("n,nij->ij", _WEIGHTS, below.prod(axis=3)) + 1e-12
+    return np.asarray(chance / chance.sum(axis=1, keepdims=True))
+
+
+def _kernel(places: FloatArray) -> FloatArray:
+    # In the sim extra.
     try:
-        from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import Matern
     except ImportError as error:
         raise ModelsError(
             "what neighbours say of a sample needs scikit-learn, which is not installed; install"
             " phasepilot[sim], or choose an order without neighbours."
         ) from error
-    return GaussianProcessRegressor, Matern(length_scale=1.0, nu=1.5)
+    return np.asarray(Matern(length_scale=1.0, nu=1.5)(places))

@@ -1,9 +1,10 @@
-"""Which sample of a library next, how long to expose it, and when it is enough.
+"""Which sample of a library next, how long to expose it, and when all of it is enough.
 
-Every action is scored by the drop of the bound on the probability of error that it is expected to
-bring for each second of moving, settling, counting and reading out. Counts lower the bound of a
-sample exponentially with exposure (each pair of labels by its Bhattacharyya coefficient, which is
-``exp(-rate * exposure)``); how fast is learned, from all samples and then from the sample itself.
+Every action is scored by how many wrong names it is expected to avoid for each second of moving,
+settling, counting and reading out. Counts lower the probability that a sample is named wrongly
+exponentially with exposure; how fast is learned, from all samples and then from the sample itself.
+A sample that is measured tells of its neighbours, too (`SampleMap.explained`), so that the inside
+of a region need not be measured: its samples are inferred, and said to be.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from phasepilot.models.arrays import FloatArray
+from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.steering.sample_belief import (
     Neighbours,
     SampleEvidence,
@@ -25,8 +26,8 @@ from phasepilot.models.steering.sample_belief import (
 from phasepilot.models.steering.scan import Strict
 from phasepilot.models.suggestion import Action, Suggestion
 
-# Below this a bound is as good as zero; what is beyond says nothing of the speed of counting.
-_LEAST_BOUND = 1e-6
+# Below this an error is as good as none; what is beyond says nothing of the speed of counting.
+_LEAST_ERROR = 1e-4
 _NOTHING_FOUND = SampleEvidence()
 
 
@@ -68,8 +69,8 @@ class SampleOrderSettings(Strict):
     Attributes
     ----------
     order : {"information", "raster", "random"}
-        Where to go next: to what lowers the bound most for each second, on in the order given, or
-        anywhere.
+        Where to go next: to what avoids most wrong names for each second, on in the order given, or
+        anywhere. None goes where `least_gain_per_s` is not reached.
     neighbour_length_mm : float or None
         Over which labels change from sample to sample; None: each sample stands alone.
     composition_length : float
@@ -82,6 +83,9 @@ class SampleOrderSettings(Strict):
         Labels that may occur, where they are known beforehand.
     largest_error : float
         A sample is left when its probability of being named wrongly is at most this.
+    largest_mean_error : float
+        The loop ends when the mean of that over all samples, measured or inferred, is at most this;
+        at 0 it goes on as long as it pays.
     first_dwell_s : float
         The first exposure of each sample.
     min_dwell_s, max_dwell_s : float
@@ -89,9 +93,10 @@ class SampleOrderSettings(Strict):
     max_exposure_s : float
         Of one sample: then it is left as it is.
     least_gain_per_s : float
-        What time is worth: nothing that lowers the bound by less each second is measured.
+        What time is worth: nothing is measured that avoids fewer wrong names each second. Where
+        nothing is left that avoids as many, the loop ends.
     budget_s : float
-        For all samples.
+        For all samples, after which the loop ends.
     seed : int
         Of the random order.
     """
@@ -103,6 +108,7 @@ class SampleOrderSettings(Strict):
     lone_labels: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     largest_error: float = Field(default=0.05, gt=0, lt=1)
+    largest_mean_error: float = Field(default=0.0, ge=0, lt=1)
     first_dwell_s: float = Field(default=1.0, gt=0)
     min_dwell_s: float = Field(default=0.5, gt=0)
     max_dwell_s: float = Field(default=30.0, gt=0)
@@ -163,16 +169,16 @@ class SampleOrder:
         return sample_map(state.sites, state.evidence, settings.neighbours, labels=settings.labels)
 
     def advise(self, state: ScreeningState) -> Suggestion:
-        """Return to expose the present sample, to move to another, or to stop."""
+        """Return to expose the present sample, to move to another, or to end the loop."""
         return self.advise_on(state, self.known(state))
 
     def advise_on(self, state: ScreeningState, known: SampleMap) -> Suggestion:
         """Return the same, where what is known has been worked out already."""
         scores = _Scores.of(state, known, self.settings)
         row = scores.row_of(state.here)
-        if state.elapsed_s >= self.settings.budget_s:
-            told = f"the budget of {self.settings.budget_s:g} s is used"
-            return _leaving(Action.STOP, told, known, scores, row)
+        told = self._why_to_end(state, known)
+        if told:
+            return _leaving(Action.END, told, known, row)
         reason = f"{state.here} failed" if row is not None else ""
         if row is not None and state.of(state.sites[row]).is_open:
             exposed = scores.exposed(row)
@@ -182,12 +188,28 @@ class SampleOrder:
                 return replace(exposed, answer=answer, answer_probability=probability)
         return self._next(state, known, scores, row, reason)
 
+    def _why_to_end(self, state: ScreeningState, known: SampleMap) -> str:
+        """Return why no sample is measured any more; empty if some are."""
+        budget_s, enough = self.settings.budget_s, self.settings.largest_mean_error
+        if state.elapsed_s >= budget_s:
+            return f"the budget of {budget_s:g} s is used"
+        expected = float(known.error.mean())
+        if expected <= enough:
+            return f"{expected:.2%} of all names are expected to be wrong, and {enough:.2%} may be"
+        return ""
+
     def _why_to_leave(
         self, state: ScreeningState, known: SampleMap, row: int, exposed: Suggestion
     ) -> str:
         """Return why another exposure of the present sample does not pay; empty if it does."""
         answer, probability = known.answer(row)
         said = f"{state.here} is {answer} at {probability:.1%}"
+        own_answer, own_probability = known.own_answer(row)
+        if own_answer != answer:
+            # An empty spot among sure neighbours must not get their name silently.
+            said += (
+                f" by its neighbours, while its counts say {own_answer} at {own_probability:.1%}"
+            )
         spent_s = state.of(state.sites[row]).exposure_s
         if spent_s > 0 and 1 - probability <= self.settings.largest_error:
             return said
@@ -206,62 +228,76 @@ class SampleOrder:
         reason: str,
     ) -> Suggestion:
         told = f"{reason}: " if reason else ""
-        candidates = [
+        left = [
             k
             for k, site in enumerate(state.sites)
             if k != row and state.of(site).is_open and state.of(site).exposure_s == 0
         ]
-        if not candidates:
-            return _leaving(Action.STOP, f"{told}no sample is left", known, scores, row)
-        chosen, best_gain = self._chosen(candidates, scores, row)
-        if best_gain < self.settings.least_gain_per_s:
-            said = f"{told}no other sample is worth the time"
-            return _leaving(Action.STOP, said, known, scores, row)
-        move = scores.moved(chosen, row)
+        if not left:
+            return _leaving(Action.END, f"{told}no sample is left", known, row)
+        gains = scores.moved_gains_per_s(np.array(left), row)
+        if gains.max() < self.settings.least_gain_per_s:
+            said = f"{told}no other sample is worth the time, at {gains.max():.2g} wrong names a s"
+            return _leaving(Action.END, said, known, row)
+        move = scores.moved(self._chosen(left, gains), row)
         said = f"{told}go to {move.target}, {self._because(move)}"
-        return _leaving(Action.MOVE, said, known, scores, row, going=move)
+        return _leaving(Action.MOVE, said, known, row, going=move)
 
-    def _chosen(
-        self, candidates: list[int], scores: "_Scores", row: int | None
-    ) -> tuple[int, float]:
-        """Return where to go next, and the largest gain of all."""
-        gains = np.array([scores.moved_gain_per_s(k, row) for k in candidates])
+    def _chosen(self, left: list[int], gains: FloatArray) -> int:
+        """Return where to go next, of those that are worth it."""
         if self.settings.order == "information":
-            return candidates[int(gains.argmax())], float(gains.max())
+            return left[int(gains.argmax())]
+        n_samples = max(left) + 1
+        ranks = np.arange(n_samples)
         if self.settings.order == "random":
-            n_sites = len(scores.state.sites)
-            ranks = np.random.default_rng(self.settings.seed).permutation(n_sites)
-            return min(candidates, key=lambda k: int(ranks[k])), float(gains.max())
-        return candidates[0], float(gains.max())
+            ranks = np.random.default_rng(self.settings.seed).permutation(n_samples)
+        paid = [k for k, gain in zip(left, gains, strict=True) if self._pays(gain)]
+        return min(paid, key=lambda k: int(ranks[k]))
+
+    def _pays(self, gain_per_s: float) -> bool:
+        return gain_per_s >= self.settings.least_gain_per_s
 
     def _because(self, move: Suggestion) -> str:
         if self.settings.order != "information":
             return f"the next of the {self.settings.order} order"
-        return f"where {move.gain_per_s:.2g} of the bound is expected to fall each second"
+        return f"where {move.gain_per_s:.2g} wrong names are expected to be avoided each second"
 
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """Bounds of all samples and how fast counting lowers them, and what actions would bring."""
+    """How likely each name is wrong, how fast counting lowers that, and what actions would bring.
+
+    Attributes
+    ----------
+    error : ndarray, shape (n_samples,)
+        With the neighbours.
+    drop : ndarray, shape (n_samples,)
+        By how much counts alone have lowered the logarithm of it.
+    told : ndarray, shape (n_samples,)
+        Wrong names that knowing a sample for certain would avoid, its own and its neighbours'.
+    """
 
     state: ScreeningState
     settings: SampleOrderSettings
-    bound: FloatArray
+    error: FloatArray
     drop: FloatArray
+    told: FloatArray
     usual_rate_per_s: float
 
     @classmethod
     def of(
         cls, state: ScreeningState, known: SampleMap, settings: SampleOrderSettings
     ) -> "_Scores":
-        before, bound = _bounds(known.prior), _bounds(known.posterior)
-        drop = np.log(np.maximum(before, _LEAST_BOUND) / np.maximum(bound, _LEAST_BOUND))
-        exposure = np.array([state.of(site).exposure_s for site in state.sites])
+        exposure_s = np.array([state.of(site).exposure_s for site in state.sites])
+        is_open = np.array([state.of(site).is_open for site in state.sites])
+        unsure = np.maximum(1 - known.own.max(axis=1), _LEAST_ERROR)
+        drop = np.maximum(np.log((1 - 1 / known.own.shape[1]) / unsure), 0.0)
         # As if one sample had fallen by a factor e in the first exposure: to begin somewhere.
-        total = 1.0 + float(np.maximum(drop, 0.0)[exposure > 0].sum())
-        return cls(
-            state, settings, bound, drop, total / (settings.first_dwell_s + float(exposure.sum()))
-        )
+        total = 1.0 + float(drop[exposure_s > 0].sum())
+        rate_per_s = total / (settings.first_dwell_s + float(exposure_s.sum()))
+        # What is measured or cannot be gains nothing any more.
+        at_stake = known.error * is_open * (exposure_s == 0)
+        return cls(state, settings, known.error, drop, at_stake @ known.explained, rate_per_s)
 
     def row_of(self, name: str) -> int | None:
         """Return the row of a sample, if there is one of that name."""
@@ -271,67 +307,58 @@ class _Scores:
     def exposed(self, row: int) -> Suggestion:
         """Return what another exposure of the present sample would bring."""
         settings, site = self.settings, self.state.sites[row]
-        spent_s = self.state.of(site).exposure_s
-        # Its own rate counts from an exposure on that usually lowers the bound by a factor e.
-        own_drop = max(float(self.drop[row]), 0.0)
-        rate_per_s = (own_drop + 1.0) / (spent_s + 1.0 / self.usual_rate_per_s)
+        spent_s, error = self.state.of(site).exposure_s, float(self.error[row])
+        # Its own rate counts from an exposure on that usually lowers the error by a factor e.
+        rate_per_s = (float(self.drop[row]) + 1.0) / (spent_s + 1.0 / self.usual_rate_per_s)
         left_s = max(settings.max_exposure_s - spent_s, settings.min_dwell_s)
-        dwell_s = min(self._dwell_s(float(self.bound[row]), rate_per_s), left_s)
-        return self._scored(row, Action.EXPOSE, rate_per_s, dwell_s, move_s=0.0)
+        dwell_s = min(float(self._dwell_s(self.error[row], rate_per_s)), left_s)
+        avoided = error * -math.expm1(-rate_per_s * dwell_s)
+        return self._scored(row, Action.EXPOSE, avoided, dwell_s, dwell_s + settings.cost.readout_s)
 
     def moved(self, row: int, here: int | None) -> Suggestion:
         """Return what going to another sample would bring."""
-        move_s, rate_per_s = self._move_s(row, here), self.usual_rate_per_s
-        dwell_s = self._dwell_s(float(self.bound[row]), rate_per_s)
-        return self._scored(row, Action.MOVE, rate_per_s, dwell_s, move_s=move_s)
-
-    def moved_gain_per_s(self, row: int, here: int | None) -> float:
-        """Return the gain of `moved` alone, which is asked for many samples."""
-        bound, rate_per_s = float(self.bound[row]), self.usual_rate_per_s
-        dwell_s = self._dwell_s(bound, rate_per_s)
+        dwell_s = float(self._dwell_s(self.error[row], self.usual_rate_per_s))
         cost_s = self._move_s(row, here) + dwell_s + self.settings.cost.readout_s
-        return bound * -math.expm1(-rate_per_s * dwell_s) / cost_s
+        avoided = float(self.told[row]) * -math.expm1(-self.usual_rate_per_s * dwell_s)
+        return self._scored(row, Action.MOVE, avoided, dwell_s, cost_s)
+
+    def moved_gains_per_s(self, rows: IntArray, here: int | None) -> FloatArray:
+        """Return the gain of `moved` alone, for many samples at once."""
+        dwell_s = self._dwell_s(self.error[rows], self.usual_rate_per_s)
+        move_s = np.array([self._move_s(row, here) for row in rows.tolist()])
+        avoided = self.told[rows] * -np.expm1(-self.usual_rate_per_s * dwell_s)
+        return np.asarray(avoided / (move_s + dwell_s + self.settings.cost.readout_s))
 
     def _move_s(self, row: int, here: int | None) -> float:
         sites = self.state.sites
         return self.settings.cost.move_s(None if here is None else sites[here], sites[row])
 
-    def _dwell_s(self, bound: float, rate_per_s: float) -> float:
-        """Return how long the bound takes to fall to the error that is allowed."""
+    def _dwell_s(self, error: FloatArray, rate_per_s: float) -> FloatArray:
+        """Return how long errors take to fall to the one that is allowed."""
         settings = self.settings
-        wanted_s = math.log(max(bound / settings.largest_error, 1.0)) / rate_per_s
-        return min(max(wanted_s, settings.min_dwell_s), settings.max_dwell_s)
+        wanted_s = np.log(np.maximum(error / settings.largest_error, 1.0)) / rate_per_s
+        return np.clip(wanted_s, settings.min_dwell_s, settings.max_dwell_s)
 
     def _scored(
-        self, row: int, action: Action, rate_per_s: float, dwell_s: float, *, move_s: float
+        self, row: int, action: Action, avoided: float, dwell_s: float, cost_s: float
     ) -> Suggestion:
-        site, bound = self.state.sites[row], float(self.bound[row])
-        after = bound * math.exp(-rate_per_s * dwell_s)
-        cost_s = move_s + dwell_s + self.settings.cost.readout_s
+        site, error = self.state.sites[row], float(self.error[row])
         return Suggestion(
             action,
-            f"expose {site.name} for {dwell_s:.2g} s: its error bound of {bound:.2g} should fall to"
-            f" {after:.2g}",
+            f"expose {site.name} for {dwell_s:.2g} s, which should avoid {avoided:.2g} wrong names",
             dwell_s=dwell_s,
             target=site.name if action is Action.MOVE else "",
-            gain_per_s=(bound - after) / cost_s,
-            error_bound=bound,
-            expected_error_bound=after,
+            gain_per_s=avoided / cost_s,
+            error_bound=error,
+            expected_error_bound=max(0.0, error - avoided) if action is Action.EXPOSE else math.nan,
             cost_s=cost_s,
         )
-
-
-def _bounds(probabilities: FloatArray) -> FloatArray:
-    """Return `phasepilot.models.steering.counting.error_bound` of each row."""
-    roots = np.sqrt(probabilities).sum(axis=1)
-    return np.asarray(np.maximum(0.0, (roots**2 - probabilities.sum(axis=1)) / 2))
 
 
 def _leaving(
     action: Action,
     reason: str,
     known: SampleMap,
-    scores: _Scores,
     row: int | None,
     *,
     going: Suggestion | None = None,
@@ -344,7 +371,7 @@ def _leaving(
         target="" if going is None else going.target,
         gain_per_s=math.nan if going is None else going.gain_per_s,
         cost_s=0.0 if going is None else going.cost_s,
-        error_bound=math.nan if row is None else float(scores.bound[row]),
+        error_bound=math.nan if row is None else float(known.error[row]),
         answer=answer,
         answer_probability=probability,
     )

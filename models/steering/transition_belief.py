@@ -1,18 +1,20 @@
 """Where the onset of a transition may be: a belief over onset, width and course of the change.
 
 Lengths are ways from the start of the search (see `SearchSettings.travelled`). The new phase's
-share is 0 up to the onset and grows to 1 over the width, evenly or along a sigmoid; the two are
-given equal chances, as kinetics are seldom known. Onsets are told apart in cells of the wanted
-tolerance, each of four grid points; one more cell stands for "not within the range".
+share is 0 up to the onset and grows to 1 over the width, evenly or along a sigmoid; the courses are
+given equal chances, as kinetics are seldom known. How much of a share a frame shows is a matter of
+the sample's lines: one unknown power for all of its frames, so that looking again does not make it
+known. Onsets are told apart in cells of the wanted tolerance, each of four grid points; one more
+cell stands for "not within the range".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtr
 
-from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
+from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.steering.transition_reading import Reading
 from phasepilot.models.steering.transition_settings import (
     DetectionModel,
@@ -20,7 +22,11 @@ from phasepilot.models.steering.transition_settings import (
 )
 
 _POINTS_PER_CELL = 4
-_N_WIDTHS = 5
+_N_WIDTHS = 9
+# From an even growth to one along a smooth step.
+_COURSES = (0.0, 0.5, 1.0)
+# Hypotheses less likely than this, of the most likely one, do not decide where to look.
+_LEAST_LIKELY = 1e-4
 _N_SHARES = 101
 _FRACTION_EDGES = np.linspace(0, 1, 9)
 # A reported share may have nothing to do with the true one this often (overlapping lines).
@@ -34,7 +40,10 @@ class Onsets:
     Attributes
     ----------
     onset, width : ndarray
-    is_sigmoid : ndarray of bool
+    sigmoid : ndarray
+        Course of the change: 0 even, 1 along a smooth step.
+    exponent : ndarray
+        Power of the share that is shown; see `DetectionModel`.
     cell : ndarray of int
         Sorted index of the cell that holds the onset.
     prior : ndarray
@@ -44,16 +53,18 @@ class Onsets:
 
     onset: FloatArray
     width: FloatArray
-    is_sigmoid: BoolArray
+    sigmoid: FloatArray
+    exponent: FloatArray
     cell: IntArray
     prior: FloatArray
     n_cells: int
 
-    def fractions(self, places: FloatArray) -> FloatArray:
-        """Return the new phase's share at each place, shape (n_places, n_hypotheses)."""
+    def shown(self, places: FloatArray) -> FloatArray:
+        """Return the new phase's share of intensity at each place, (n_places, n_hypotheses)."""
         way = (np.asarray(places)[:, None] - self.onset) / np.maximum(self.width, 1e-12)
         way = np.clip(way, 0.0, 1.0)
-        return np.asarray(np.where(self.is_sigmoid, way**2 * (3 - 2 * way), way))
+        grown = way * (1 + self.sigmoid * (way * (3 - 2 * way) - 1))
+        return np.asarray(grown**self.exponent)
 
     def of_cells(self, probability: FloatArray) -> FloatArray:
         """Return the sum over each cell, shape (..., n_cells), of shape (..., n_hypotheses)."""
@@ -71,7 +82,8 @@ def onsets(settings: TransitionInformationSettings) -> Onsets:
     onset[-1] = settings.range + settings.max_width
     is_narrow = settings.max_width <= settings.min_width
     widths = np.geomspace(settings.min_width, settings.max_width, 1 if is_narrow else _N_WIDTHS)
-    grid = np.meshgrid(onset, widths, [False, True], indexing="ij")
+    exponents = settings.detection.share_exponents
+    grid = np.meshgrid(onset, widths, _COURSES, exponents, indexing="ij")
     weight = np.ones(n_points + 1)
     if settings.expected_onset is not None and settings.expected_onset_deviation is not None:
         centre = settings.travelled(settings.expected_onset)
@@ -86,42 +98,41 @@ def onsets(settings: TransitionInformationSettings) -> Onsets:
         grid[0].ravel(),
         grid[1].ravel(),
         grid[2].ravel(),
+        grid[3].ravel(),
         cell,
         np.repeat(weight / weight.sum() / n_each, n_each),
         int(cell[-1]) + 1,
     )
 
 
-def chance_seen(fractions: FloatArray, detection: DetectionModel) -> FloatArray:
+def chance_seen(shown: FloatArray, detection: DetectionModel) -> FloatArray:
     """Return the chance that a line of the new phase is seen."""
     best = 1.0 - detection.false_alarm - detection.miss
-    shown = -np.expm1(-fractions / detection.detectable_fraction)
-    return np.asarray(detection.false_alarm + best * shown)
+    stands_out = -np.expm1(-shown / detection.detectable_fraction)
+    return np.asarray(detection.false_alarm + best * stands_out)
 
 
 def likelihood(
     read: Reading, place: float, hypotheses: Onsets, detection: DetectionModel
 ) -> FloatArray:
     """Return how likely each hypothesis makes a reading, shape (n_hypotheses,)."""
-    fractions = hypotheses.fractions(np.array([place]))[0]
-    seen = chance_seen(fractions, detection)
+    shown = hypotheses.shown(np.array([place]))[0]
+    seen = chance_seen(shown, detection)
     if not read.is_seen:
         return 1.0 - seen
     error = detection.fraction_error
-    shown = fractions**detection.share_exponent
     bell = np.exp(-(((read.fraction - shown) / error) ** 2) / 2) / (error * np.sqrt(2 * np.pi))
     return np.asarray(seen * ((1 - _OUTLIERS) * bell + _OUTLIERS))
 
 
 @lru_cache(maxsize=8)
 def _outcome_table(detection: DetectionModel) -> FloatArray:
-    """Return the chance of each reading for shares of 0, 0.01 ... 1, shape (101, n_outcomes).
+    """Return the chance of each reading for shown shares of 0, 0.01 ... 1, (101, n_outcomes).
 
     Outcomes are "nothing seen" and "seen" with the reported share in each of eight classes.
     """
-    fractions = np.linspace(0, 1, _N_SHARES)
-    seen = chance_seen(fractions, detection)
-    shown = fractions**detection.share_exponent
+    shown = np.linspace(0, 1, _N_SHARES)
+    seen = chance_seen(shown, detection)
     below = ndtr((_FRACTION_EDGES - shown[:, None]) / detection.fraction_error)
     below[:, 0], below[:, -1] = 0.0, 1.0
     shares = (1 - _OUTLIERS) * np.diff(below) + _OUTLIERS / (_FRACTION_EDGES.size - 1)
@@ -137,9 +148,10 @@ def information_bits(
 
     The mutual information of reading and cell: width and course are averaged over.
     """
+    hypotheses, posterior = _likely(hypotheses, posterior)
     # Readings depend on the share alone: adding up each cell's hypotheses by their share first
     # leaves a small table to multiply, instead of every hypothesis by every outcome.
-    share = np.rint(hypotheses.fractions(places) * (_N_SHARES - 1)).astype(np.int64)
+    share = np.rint(hypotheses.shown(places) * (_N_SHARES - 1)).astype(np.int64)
     n_places, n_cells = len(places), hypotheses.n_cells
     row = np.arange(n_places)[:, None] * n_cells + hypotheses.cell
     index = (row * _N_SHARES + share).ravel()
@@ -151,6 +163,22 @@ def information_bits(
     independent = np.maximum(of_reading * of_cell, 1e-300)
     terms = np.where(joint > 1e-300, joint * np.log2(np.maximum(joint, 1e-300) / independent), 0.0)
     return np.asarray(np.maximum(terms.sum(axis=(1, 2)), 0.0))
+
+
+def _likely(hypotheses: Onsets, posterior: FloatArray) -> tuple[Onsets, FloatArray]:
+    """Return the hypotheses that count, and their probabilities."""
+    kept = np.flatnonzero(posterior > _LEAST_LIKELY * posterior.max())
+    one = hypotheses
+    likely = replace(
+        one,
+        onset=one.onset[kept],
+        width=one.width[kept],
+        sigmoid=one.sigmoid[kept],
+        exponent=one.exponent[kept],
+        cell=one.cell[kept],
+        prior=one.prior[kept],
+    )
+    return likely, posterior[kept] / posterior[kept].sum()
 
 
 def entropy_bits(posterior: FloatArray, hypotheses: Onsets) -> float:
@@ -218,7 +246,7 @@ def lost_width(
     if chance <= 0:
         return 0.0, 0.0
     onset, weight = hypotheses.onset[is_kept], weight[is_kept] / weight[is_kept].sum()
-    shares = hypotheses.fractions(ahead)[:, is_kept] / error
+    shares = hypotheses.shown(ahead)[:, is_kept] / error
     square = (shares**2).sum(axis=0)
     apart = square[:, None] + square - 2 * shares.T @ shares
     alike = np.exp(-np.maximum(apart, 0.0) / 2) * weight

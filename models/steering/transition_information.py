@@ -103,7 +103,7 @@ class TransitionInformation:
         detection = self.settings.detection
         read = reading(phase, state.reference, detection.excess_midpoint)
         evidence = likelihood(read, now, self._hypotheses, detection)
-        posterior = state.posterior * evidence ** (1 / detection.temperature)
+        posterior = state.posterior * evidence
         return replace(
             state,
             posterior=posterior / posterior.sum(),

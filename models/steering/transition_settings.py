@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 
 class MoveCost(BaseModel):
@@ -37,16 +37,15 @@ class DetectionModel(BaseModel):
         Chance that such a line is seen in a frame without the new phase.
     miss : float
         Chance that none is seen however much of the new phase there is.
+    share_exponents : tuple of float
+        The reported share of intensity is that of the phase to one of these powers, all equally
+        likely: of little of it only the strongest lines stand out. Which, is the sample's own, and
+        the same in every frame of it.
     detectable_fraction : float
-        Share of the new phase that is seen in two frames of three, 1 - 1/e.
-    share_exponent : float
-        The reported share of intensity is that of the phase to this power: of little of it only
-        the strongest lines stand out.
+        Share of intensity that is seen in two frames of three, 1 - 1/e.
     fraction_error : float
-        Standard deviation of the reported share about that; large where it tells nothing.
-    temperature : float
-        By which evidence is weakened: what a sample hides in one frame, such as lines on top of
-        each other, it hides in the next one too.
+        Standard deviation of the reported share about that, with what a sample's curve differs
+        from a power; large where it tells nothing.
 
     Notes
     -----
@@ -59,10 +58,9 @@ class DetectionModel(BaseModel):
     excess_midpoint: float = Field(default=6.0, gt=0)
     false_alarm: float = Field(default=0.004, gt=0, lt=0.5)
     miss: float = Field(default=0.005, gt=0, lt=0.5)
-    detectable_fraction: float = Field(default=0.08, gt=0, lt=1)
-    share_exponent: float = Field(default=1.4, gt=0)
-    fraction_error: float = Field(default=0.08, gt=0)
-    temperature: float = Field(default=2.0, ge=1)
+    share_exponents: tuple[PositiveFloat, ...] = Field(default=(1.1, 1.4, 1.8, 2.2), min_length=1)
+    detectable_fraction: float = Field(default=0.03, gt=0, lt=1)
+    fraction_error: float = Field(default=0.07, gt=0)
 
 
 class SearchSettings(BaseModel):

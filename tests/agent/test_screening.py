@@ -54,7 +54,7 @@ def screened(
     x, y = SoftAxis(name="x", sticks_at=sticks_at, n_times=1), SoftAxis(name="y")
     detector = SoftDetector(x, clock=clock)
     order = SampleOrder(SampleOrderSettings(labels=("a", "b"), **settings))
-    advisor = ScreeningAdvisor(agent, order, sites, clock=clock)
+    advisor = ScreeningAdvisor(agent, order, sites)
     emitted, results = Emitted(), []
     plan = screening_loop(
         [detector],
@@ -83,7 +83,7 @@ def test_each_sample_is_exposed_until_settled_and_then_left_for_another(
     emitted, advisor, result = screened(run_engine, NamingAgent())
     actions = column(emitted, "action")
     assert actions[:2] == ["expose", "move"]
-    assert (actions.count("expose"), actions.count("move"), actions[-1]) == (6, 5, "stop")
+    assert (actions.count("expose"), actions.count("move"), actions[-1]) == (6, 5, "end")
     assert {one.outcome for one in result.outcomes} == {Outcome.SETTLED}
     assert set(column(emitted, "answer")) == {"a"}
     exposed = [one.exposure_s for one in advisor.state.evidence.values()]

@@ -131,6 +131,46 @@ def test_the_summary_run_lists_every_sample_with_its_run(run_engine: RunEngine) 
     assert [row["screening_outcome"] for row in rows][:2] == ["measured, not settled", "settled"]
 
 
+class InferringSampleAdvisor(SampleAdvisor):
+    """One that also knows a sample that was not measured, and fails on another."""
+
+    def inferred(self, sample: str) -> Advice:
+        if sample == "B2":
+            raise RuntimeError("no map")
+        return Advice(reason="by its neighbours", answer="rutile", answer_probability=0.9)
+
+
+def test_advice_to_end_ends_the_loop_and_what_is_inferred_is_on_record(
+    run_engine: RunEngine,
+) -> None:
+    advisor = InferringSampleAdvisor({("A1", 1): advise(Action.END, "the budget is used")})
+    loop = screened(run_engine, advisor)
+    assert loop.exposures() == {"A1": 1}
+    assert loop.outcomes() == {
+        "A1": Outcome.SETTLED,
+        "A2": Outcome.INFERRED,
+        "B1": Outcome.INFERRED,
+        "B2": Outcome.NOT_REACHED,
+    }
+    assert loop.result.reason == "the advisor ended it: the budget is used"
+    rows = [
+        doc["data"] for doc in loop.emitted.events("primary") if "screening_sample" in doc["data"]
+    ]
+    told = [(row["screening_sample"], row["screening_outcome"]) for row in rows]
+    assert told[1:] == [("A2", "not measured, inferred"), ("B1", "not measured, inferred")]
+    assert (rows[1]["screening_answer"], rows[1]["screening_answer_probability"]) == (
+        "rutile",
+        "0.9000",
+    )
+    assert rows[1]["screening_run_uid"] == ""
+
+
+def test_advice_to_end_is_not_obeyed_in_advise_only_mode(run_engine: RunEngine) -> None:
+    advisor = InferringSampleAdvisor({("A1", 1): advise(Action.END, "the budget is used")})
+    loop = screened(run_engine, advisor, obedience=Obedience.ADVISE_ONLY)
+    assert loop.exposures() == {"A1": 3, "A2": 3, "B2": 3, "B1": 3}
+
+
 def test_goes_nowhere_that_is_not_left_to_go_to(run_engine: RunEngine) -> None:
     advisor = SampleAdvisor(
         {("A2", 1): advise(Action.MOVE, target="A1"), ("B2", 1): advise(Action.MOVE, target="Z9")}
