@@ -5,6 +5,7 @@
     AgentError(RuntimeError)
     ├── ConfigurationError  settings that cannot be used, or that contradict each other
     ├── PatternFileError    a file of patterns that cannot be read
+    ├── ReplayError         runs that cannot be judged again
     └── ArchiveError        runs that cannot be kept, found or read back
         └── DocumentError   a document, or a log of documents, that cannot be used
 """
@@ -20,6 +21,10 @@ class ConfigurationError(AgentError):
 
 class PatternFileError(AgentError):
     """A file of patterns cannot be read."""
+
+
+class ReplayError(AgentError):
+    """Runs cannot be judged again."""
 
 
 class ArchiveError(AgentError):

@@ -33,7 +33,8 @@ _MAX_PROBLEMS = 1000
 MAX_WAITING_FRAMES = 2000
 
 
-def _known_structures(configuration: AgentConfiguration) -> SearchIndex | None:
+def known_structures(configuration: AgentConfiguration) -> SearchIndex | None:
+    """Return the phases of the library that a configuration names; None where it names none."""
     if configuration.library is None:
         return None
     index, problems = open_known_structures(Path(configuration.library).expanduser())
@@ -59,13 +60,19 @@ class PhaseAgent:
     configuration : AgentConfiguration
     model : PhaseModel, optional
         Instead of the one that the configuration names.
+    index : SearchIndex, optional
+        The known phases, instead of opening the library that the configuration names.
     """
 
     def __init__(
-        self, configuration: AgentConfiguration, *, model: PhaseModel | None = None
+        self,
+        configuration: AgentConfiguration,
+        *,
+        model: PhaseModel | None = None,
+        index: SearchIndex | None = None,
     ) -> None:
         self.configuration = configuration
-        index = _known_structures(configuration)
+        index = index or known_structures(configuration)
         self._model = model or load_model(
             configuration.model, index=index, set_level=configuration.set_level
         )
@@ -156,6 +163,10 @@ class PhaseAgent:
     def wait(self, timeout_s: float = 10.0) -> bool:
         """Wait until every document taken so far is judged; False when that took too long."""
         return self._worker.drain(timeout_s)
+
+    def close(self) -> None:
+        """Let the agent's thread end when everything taken so far is judged; returns at once."""
+        self._worker.close()
 
     # From the RunEngine's thread to the agent's
 

@@ -38,16 +38,16 @@ def find_run(client: Container, uid: str) -> Any:
     """
     if not re.fullmatch(r"[A-Za-z0-9._-]+", uid):
         raise ArchiveError(f"expected the uid of a run, or its beginning, but came {uid!r}")
-    places = list(_places(client))
+    places = list(run_places(client))
     for place in places:
-        if (run := find_node(place, uid)) is not None and _is_run(run):
+        if (run := find_node(place, uid)) is not None and is_run(run):
             return run
     # `_` stands for any character in this kind of search, so look again.
     matches = {
         run_uid: run
         for place in places
         for run_uid, run in place.search(Like("start.uid", f"{uid}%")).items()
-        if run_uid.startswith(uid) and _is_run(run)
+        if run_uid.startswith(uid) and is_run(run)
     }
     if len(matches) == 1:
         return next(iter(matches.values()))
@@ -213,21 +213,23 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _places(client: Container) -> Iterator[Container]:
+def run_places(client: Container) -> Iterator[Container]:
+    """Yield where runs may stand: the container itself, and the one called `raw` below it."""
     yield client
     raw = find_node(client, "raw")
-    if raw is not None and not _is_run(raw):
+    if raw is not None and not is_run(raw):
         yield raw
 
 
-def _is_run(node: Any) -> bool:
+def is_run(node: Any) -> bool:
+    """Whether a node of Tiled is a Bluesky run."""
     return any(spec.name == "BlueskyRun" for spec in node.specs)
 
 
 def _nothing_found(places: list[Container], uid: str) -> str:
     """Return the sentence that says what there is instead."""
     latest = [
-        key for place in places for key, node in place.items().tail(_MOST_LISTED) if _is_run(node)
+        key for place in places for key, node in place.items().tail(_MOST_LISTED) if is_run(node)
     ]
     if not latest:
         return f"no run {uid!r}: there is no run at all in this archive; is it the right one?"
