@@ -33,11 +33,11 @@ _MAX_PROBLEMS = 1000
 MAX_WAITING_FRAMES = 2000
 
 
-def known_structures(configuration: AgentConfiguration) -> SearchIndex | None:
-    """Return the phases of the library that a configuration names; None where it names none."""
-    if configuration.library is None:
+def known_structures(library: str | None) -> SearchIndex | None:
+    """Return the phases of a library as a configuration names it; None where it names none."""
+    if library is None:
         return None
-    index, problems = open_known_structures(Path(configuration.library).expanduser())
+    index, problems = open_known_structures(Path(library).expanduser())
     for problem in problems:
         logger.warning("library: %s", problem)
     return index
@@ -72,7 +72,7 @@ class PhaseAgent:
         index: SearchIndex | None = None,
     ) -> None:
         self.configuration = configuration
-        index = index or known_structures(configuration)
+        index = index or known_structures(configuration.library)
         self._model = model or load_model(
             configuration.model, index=index, set_level=configuration.set_level
         )

@@ -3,7 +3,7 @@
 import math
 import reprlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from event_model import bulk_events_to_event_pages, unpack_event_page
@@ -46,6 +46,8 @@ class ReplayResult:
         Whether the network is the one on record, or none is.
     compares_suggestions : bool
         False for a sample of a screening: what was suggested there depends on the other samples.
+    settings : mapping
+        Of the agent that judged: version, network, configuration.
     """
 
     advice: tuple[Advice, ...]
@@ -55,6 +57,7 @@ class ReplayResult:
     problems: tuple[str, ...]
     is_same_network: bool
     compares_suggestions: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -157,6 +160,7 @@ class Replay:
             problems=tuple(problems),
             is_same_network=not model_problems,
             compares_suggestions=not is_ordered,
+            settings=agent.settings(),
         )
 
 

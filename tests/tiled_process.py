@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import httpx
 from tiled.client.container import Container
 
-from phasepilot.agent.archive.tiled_client import connect
+from phasepilot.agent.archive.tiled_client import connected
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 READ_SCOPES = ["read:metadata", "read:data"]
@@ -107,5 +108,7 @@ class TiledProcess:
             made = client.post(f"{base}/apikey", json=wanted, headers=bearer)
             return str(made.raise_for_status().json()["secret"])
 
-    def client(self, api_key: str, *, timeout_s: float = 10.0) -> Container:
-        return connect(self.uri, api_key=api_key, timeout_s=timeout_s)
+    def client(
+        self, api_key: str, *, timeout_s: float = 10.0
+    ) -> AbstractContextManager[Container]:
+        return connected(self.uri, api_key=api_key, timeout_s=timeout_s)

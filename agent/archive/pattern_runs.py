@@ -1,4 +1,4 @@
-"""A folder of patterns or images, as if it were one run: an event a frame, in the order of names."""
+"""A folder of patterns or images, as if it were one run: an event a frame, in order of names."""
 
 import json
 import re

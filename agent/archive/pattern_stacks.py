@@ -1,4 +1,4 @@
-"""Frames in HDF5 files, one after another: images, or patterns with their axis, as NeXus has them."""
+"""Frames in HDF5 files, one by one: images, or patterns with their axis, as NeXus has them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

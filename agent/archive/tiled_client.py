@@ -53,7 +53,9 @@ def connect(uri: str, *, api_key: str | None = None, timeout_s: float = 10.0) ->
 
 
 @contextlib.contextmanager
-def connected(uri: str, *, api_key: str | None = None) -> Iterator[Container]:
+def connected(
+    uri: str, *, api_key: str | None = None, timeout_s: float = 10.0
+) -> Iterator[Container]:
     """Give what `connect` returns, and close its connections afterwards.
 
     Raises
@@ -61,7 +63,7 @@ def connected(uri: str, *, api_key: str | None = None) -> Iterator[Container]:
     ArchiveError
         As `connect`; and if, within, the server goes away or refuses something.
     """
-    client = connect(uri, api_key=api_key)
+    client = connect(uri, api_key=api_key, timeout_s=timeout_s)
     try:
         yield client
     except httpx.HTTPError as error:

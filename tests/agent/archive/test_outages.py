@@ -72,7 +72,11 @@ def test_a_server_that_stands_still_slows_no_scan_and_gets_every_row_once(
     tiled_process: TiledProcess, run_engine: RunEngine, detector, motor, tmp_path: Path
 ) -> None:
     key = tiled_process.api_key(WRITE_SCOPES)
-    client = tiled_process.client(key, timeout_s=1.0)
+    with tiled_process.client(key, timeout_s=1.0) as client:
+        stand_still(tiled_process, run_engine, detector, motor, client, tmp_path)
+
+
+def stand_still(tiled_process, run_engine, detector, motor, client, tmp_path) -> None:
     place = runs_container(client, "stands_still")
     writer = ArchiveWriter(tmp_path, place, batch_size=1)
     disturbed = Disturbance(10, tiled_process.suspend)
@@ -97,7 +101,12 @@ def test_a_server_that_dies_and_comes_back_gets_what_it_missed_in_order(
     tiled_process: TiledProcess, run_engine: RunEngine, detector, motor, tmp_path: Path
 ) -> None:
     key = tiled_process.api_key(WRITE_SCOPES)
-    place = runs_container(tiled_process.client(key, timeout_s=2.0), "dies")
+    with tiled_process.client(key, timeout_s=2.0) as client:
+        die_and_come_back(tiled_process, run_engine, detector, motor, client, tmp_path)
+
+
+def die_and_come_back(tiled_process, run_engine, detector, motor, client, tmp_path) -> None:
+    place = runs_container(client, "dies")
     writer = ArchiveWriter(tmp_path, place, batch_size=1)
     disturbed = Disturbance(10, tiled_process.kill)
     run_engine.subscribe(writer)
