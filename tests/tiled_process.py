@@ -108,7 +108,5 @@ class TiledProcess:
             made = client.post(f"{base}/apikey", json=wanted, headers=bearer)
             return str(made.raise_for_status().json()["secret"])
 
-    def client(
-        self, api_key: str, *, timeout_s: float = 10.0
-    ) -> AbstractContextManager[Container]:
+    def client(self, api_key: str, *, timeout_s: float = 10.0) -> AbstractContextManager[Container]:
         return connected(self.uri, api_key=api_key, timeout_s=timeout_s)

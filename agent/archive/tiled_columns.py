@@ -92,7 +92,7 @@ def archived_documents(run: Any) -> Iterator[tuple[str, Document]]:
     ArchiveError
         If the columns of a stream cannot be paired.
     """
-    metadata = _plain(run.metadata)
+    metadata = plain(run.metadata)
     yield "start", metadata["start"]
     streams = [_stream_documents(name, run[name]) for name in run]
     for _, name, doc in heapq.merge(*streams, key=itemgetter(0)):
@@ -103,7 +103,7 @@ def archived_documents(run: Any) -> Iterator[tuple[str, Document]]:
 
 def _stream_documents(name: str, stream: Any) -> Iterator[_Timed]:
     """Yield descriptors and events of one stream, each with its time."""
-    descriptors = [_plain(doc) for doc in stream.descriptors]
+    descriptors = [plain(doc) for doc in stream.descriptors]
     columns = _columns(name, stream, descriptors[0]["data_keys"])
     n_begun = 0
     for row in columns.last_rows():
@@ -146,6 +146,21 @@ class _Columns:
         n_rows = min((rows.n_rows for rows in self.arrays.values()), default=0)
         return list(range(1, n_rows + 1))
 
+    @property
+    def n_ready_rows(self) -> int:
+        """How many rows every column has."""
+        return min(self._lengths, default=0)
+
+    @property
+    def n_longest(self) -> int:
+        """How many rows the longest column has."""
+        return max(self._lengths, default=0)
+
+    @property
+    def _lengths(self) -> list[int]:
+        tables = [len(self.table["seq_num"])] if "seq_num" in self.table else []
+        return [*tables, *(rows.n_rows for rows in self.arrays.values())]
+
     def last_rows(self) -> list[int]:
         """Return the row that counts of each sequence number, in order of measurement."""
         return sorted({seq_num: row for row, seq_num in enumerate(self.seq_nums)}.values())
@@ -174,6 +189,22 @@ class _Columns:
 
 
 def _columns(name: str, stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
+    columns = _unpaired_columns(stream, data_keys)
+    if "seq_num" in columns.table:
+        for key, rows in columns.arrays.items():
+            rows.pair(len(columns.table["seq_num"]), f"{key!r} of stream {name!r}")
+    return columns
+
+
+def growing_columns(stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
+    """Return the columns of a stream that is being written, of which some may be ahead."""
+    columns = _unpaired_columns(stream, data_keys)
+    for key, rows in columns.arrays.items():
+        rows.pair_as_declared(data_keys[key])
+    return columns
+
+
+def _unpaired_columns(stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
     table: dict[str, list[Any]] = {}
     arrays: dict[str, ArrayRows] = {}
     for part_name, part in stream.base.items():
@@ -181,9 +212,6 @@ def _columns(name: str, stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
             table |= _table_columns(stream, part, data_keys)
         elif part_name in data_keys:
             arrays[part_name] = ArrayRows(part)
-    if "seq_num" in table:
-        for key, rows in arrays.items():
-            rows.pair(len(table["seq_num"]), f"{key!r} of stream {name!r}")
     return _Columns(table, arrays, data_keys, float(stream.metadata["time"]))
 
 
@@ -204,12 +232,12 @@ def _or_none(value: Any) -> Any:
     return None if value is None or type(value).__name__ == "NAType" else value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return metadata as plain dictionaries and lists."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 

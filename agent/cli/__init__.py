@@ -14,11 +14,12 @@ from phasepilot.agent.cli.simulate import simulate
 from phasepilot.agent.cli.structures import structures
 from phasepilot.agent.cli.train import train
 from phasepilot.agent.cli.upload import upload
+from phasepilot.agent.cli.watch import watch
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for command in (
     *(demo, classify, identify, explain, simulate, recipes),
-    *(replay, upload, train, benchmark),
+    *(replay, watch, upload, train, benchmark),
 ):
     app.command()(command)
 

@@ -148,9 +148,11 @@ def _judged_here(job: _Job, runs: list["FoundRun"], speed: Speed) -> Iterator["O
     from phasepilot.agent.replay_batch import at_recorded_speed, judge_run
 
     pace = at_recorded_speed if speed is Speed.RECORDED else iter
+    left = job.left(runs)
+    if not left:
+        return
     with bars_of_counts() as bars:
         bar = _Bar(bars, bars.add_task("", total=None))
-        left = job.left(runs)
         for number, run in enumerate(left, start=1):
             bar.begin(f"run {number} of {len(left)}", run.n_events)
             yield judge_run(
@@ -189,6 +191,8 @@ def _outcomes_of_dask(
     from phasepilot.agent.replay_cluster import judge_runs, local_workers, workers_of
 
     left = job.left(runs)
+    if not left:
+        return
     workers = workers_of(address) if address is not None else local_workers(n_workers or 1)
     with workers as client, bars_of_counts() as bars:
         bar = bars.add_task("runs", total=len(left))

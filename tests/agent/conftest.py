@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from steered_run import SteeredRun, record_steered_run
-from tiled_process import TiledProcess
 from tiled.client import utils as tiled_retries
 from tiled.client.container import Container
+from tiled_process import TiledProcess
 
 from phasepilot.agent.archive.tiled_client import runs_container
 from phasepilot.agent.archive.tiled_server import EmbeddedTiledServer, embedded_tiled_server

@@ -1,0 +1,69 @@
+"""A run in Tiled that is still being written: whatever it holds more than before, as documents."""
+
+import heapq
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import Any
+
+from tiled.client.container import Container
+
+from phasepilot.agent.archive.document_codec import Document
+from phasepilot.agent.archive.tiled_client import find_node
+from phasepilot.agent.archive.tiled_columns import growing_columns, plain
+
+_Timed = tuple[float, str, Document]
+
+
+class GrowingRun:
+    """Gives each document of a run once, as far as the run has come.
+
+    Other than `archived_documents` it gives every row, also of a sequence number that repeats: an
+    agent goes back when that happens, as it does live.
+    """
+
+    def __init__(self, container: Container, uid: str) -> None:
+        self.uid = uid
+        self._container = container
+        self._has_started = False
+        self._n_given: dict[str, int] = {}
+        self._n_described: dict[str, int] = {}
+        self.has_stopped = False
+        self.is_behind = False
+
+    def new_documents(self) -> Iterator[tuple[str, Document]]:
+        """Yield what came since the last time.
+
+        `is_behind` says afterwards whether some column is still shorter than another, so that it is
+        worth looking again at once; `has_stopped` whether that was all.
+        """
+        run = find_node(self._container, self.uid)
+        if run is None:
+            return
+        # The stop document is written last: what is read after it is complete.
+        metadata = plain(run.metadata)
+        if not self._has_started:
+            self._has_started = True
+            yield "start", metadata["start"]
+        self.is_behind = False
+        streams = [list(self._new_of_stream(name, run[name])) for name in run]
+        for _, name, doc in heapq.merge(*streams, key=itemgetter(0)):
+            yield name, doc
+        if metadata.get("stop") and not self.has_stopped:
+            self.has_stopped = True
+            yield "stop", metadata["stop"]
+
+    def _new_of_stream(self, name: str, stream: Any) -> Iterator[_Timed]:
+        descriptors = [plain(doc) for doc in stream.descriptors]
+        if not descriptors:
+            return
+        for doc in descriptors[self._n_described.get(name, 0) :]:
+            yield doc["time"], "descriptor", doc
+        self._n_described[name] = len(descriptors)
+        columns = growing_columns(stream, descriptors[0]["data_keys"])
+        first, n_ready = self._n_given.get(name, 0), columns.n_ready_rows
+        for row in range(first, n_ready):
+            time = columns.time(row)
+            begun = [doc for doc in descriptors if doc["time"] <= time] or descriptors[:1]
+            yield time, "event", columns.event(row, begun[-1]["uid"])
+        self._n_given[name] = max(first, n_ready)
+        self.is_behind |= n_ready < columns.n_longest
