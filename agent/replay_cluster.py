@@ -55,11 +55,13 @@ def workers_of(address: str) -> Iterator["Client"]:
             f" {type(error).__name__}; check the address and that `dask scheduler` runs."
         ) from error
     with client:
-        if not client.scheduler_info()["workers"]:
+        try:
+            client.wait_for_workers(1, timeout=_CONNECT_TIMEOUT_S)
+        except TimeoutError as error:
             raise ReplayError(
                 f"the Dask scheduler at {address!r} has no workers; start some with"
                 f" `dask worker {address}`."
-            )
+            ) from error
         yield client
 
 

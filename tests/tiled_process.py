@@ -18,7 +18,14 @@ from phasepilot.agent.archive.tiled_client import connected
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 READ_SCOPES = ["read:metadata", "read:data"]
-WRITE_SCOPES = [*READ_SCOPES, "create:node", "write:metadata", "write:data", "delete:node"]
+WRITE_SCOPES = [
+    *READ_SCOPES,
+    "create:node",
+    "write:metadata",
+    "write:data",
+    "delete:node",
+    "delete:revision",
+]
 _START_TIMEOUT_S = 90.0
 
 

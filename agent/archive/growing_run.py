@@ -45,14 +45,15 @@ class GrowingRun:
             self._has_started = True
             yield "start", metadata["start"]
         self.is_behind = False
-        streams = [list(self._new_of_stream(name, run[name])) for name in run]
+        is_final = bool(metadata.get("stop"))
+        streams = [list(self._new_of_stream(name, run[name], is_final=is_final)) for name in run]
         for _, name, doc in heapq.merge(*streams, key=itemgetter(0)):
             yield name, doc
-        if metadata.get("stop") and not self.has_stopped:
+        if is_final and not self.has_stopped:
             self.has_stopped = True
             yield "stop", metadata["stop"]
 
-    def _new_of_stream(self, name: str, stream: Any) -> Iterator[_Timed]:
+    def _new_of_stream(self, name: str, stream: Any, *, is_final: bool) -> Iterator[_Timed]:
         descriptors = [plain(doc) for doc in stream.descriptors]
         if not descriptors:
             return
@@ -60,7 +61,9 @@ class GrowingRun:
             yield doc["time"], "descriptor", doc
         self._n_described[name] = len(descriptors)
         columns = growing_columns(stream, descriptors[0]["data_keys"])
-        first, n_ready = self._n_given.get(name, 0), columns.n_ready_rows
+        first, n_ready = self._n_given.get(name, 0), columns.n_common_rows
+        if not (is_final or columns.are_all_there):
+            n_ready = 0
         for row in range(first, n_ready):
             time = columns.time(row)
             begun = [doc for doc in descriptors if doc["time"] <= time] or descriptors[:1]

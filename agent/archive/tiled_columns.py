@@ -147,9 +147,17 @@ class _Columns:
         return list(range(1, n_rows + 1))
 
     @property
-    def n_ready_rows(self) -> int:
-        """How many rows every column has."""
+    def n_common_rows(self) -> int:
+        """How many rows every column has that is there."""
         return min(self._lengths, default=0)
+
+    @property
+    def are_all_there(self) -> bool:
+        """Whether every data key has its column; writers make them one after another."""
+        has_numbers = "seq_num" in self.table
+        return has_numbers and all(
+            key in self.table or key in self.arrays for key in self.data_keys
+        )
 
     @property
     def n_longest(self) -> int:
