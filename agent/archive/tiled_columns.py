@@ -169,6 +169,19 @@ class _Columns:
         tables = [len(self.table["seq_num"])] if "seq_num" in self.table else []
         return [*tables, *(rows.n_rows for rows in self.arrays.values())]
 
+    def drop_repeated_rows(self) -> None:
+        """Drop rows of the table that were written twice, by a writer that got no answer.
+
+        A point that is measured again has its sequence number, but not its time.
+        """
+        stamps = list(zip(self.table.get("seq_num", ()), self.table.get("time", ()), strict=False))
+        is_new = [row == 0 or stamps[row] != stamps[row - 1] for row in range(len(stamps))]
+        if not all(is_new):
+            self.table = {
+                key: [value for value, is_kept in zip(values, is_new, strict=True) if is_kept]
+                for key, values in self.table.items()
+            }
+
     def last_rows(self) -> list[int]:
         """Return the row that counts of each sequence number, in order of measurement."""
         return sorted({seq_num: row for row, seq_num in enumerate(self.seq_nums)}.values())
@@ -207,6 +220,7 @@ def _columns(name: str, stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
 def growing_columns(stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
     """Return the columns of a stream that is being written, of which some may be ahead."""
     columns = _unpaired_columns(stream, data_keys)
+    columns.drop_repeated_rows()
     for key, rows in columns.arrays.items():
         rows.pair_as_declared(data_keys[key])
     return columns

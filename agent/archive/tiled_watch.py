@@ -107,7 +107,11 @@ class TiledWatch:
     def _read(self, uids: list[str]) -> Iterator[tuple[str, Document]]:
         for uid in uids:
             run = self._open.setdefault(uid, GrowingRun(self._container, uid))
-            yield from run.new_documents()
+            try:
+                yield from run.new_documents()
+            except httpx.HTTPStatusError as error:
+                # Its writer has taken it away to write it anew, or writes just now: look later.
+                logger.info("Run %s cannot be read now: %s", uid, first_line(error))
             if run.has_stopped:
                 del self._open[uid]
                 self._followed.discard(uid)
