@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterator
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -44,29 +45,46 @@ class GrowingRun:
         if not self._has_started:
             self._has_started = True
             yield "start", metadata["start"]
-        self.is_behind = False
         is_final = bool(metadata.get("stop"))
-        streams = [list(self._new_of_stream(name, run[name], is_final=is_final)) for name in run]
-        for _, name, doc in heapq.merge(*streams, key=itemgetter(0)):
+        streams = [self._new_of_stream(name, run[name], is_final=is_final) for name in run]
+        # Only now: what could not be read whole is read again, from where it was.
+        self.is_behind = any(stream.is_behind for stream in streams)
+        for stream in streams:
+            self._n_given[stream.name] = stream.n_given
+            self._n_described[stream.name] = stream.n_described
+        for _, name, doc in heapq.merge(*(one.documents for one in streams), key=itemgetter(0)):
             yield name, doc
         if is_final and not self.has_stopped:
             self.has_stopped = True
             yield "stop", metadata["stop"]
 
-    def _new_of_stream(self, name: str, stream: Any, *, is_final: bool) -> Iterator[_Timed]:
+    def _new_of_stream(self, name: str, stream: Any, *, is_final: bool) -> "_News":
+        first, n_described = self._n_given.get(name, 0), self._n_described.get(name, 0)
         descriptors = [plain(doc) for doc in stream.descriptors]
         if not descriptors:
-            return
-        for doc in descriptors[self._n_described.get(name, 0) :]:
-            yield doc["time"], "descriptor", doc
-        self._n_described[name] = len(descriptors)
+            return _News(name, [], first, n_described, is_behind=False)
         columns = growing_columns(stream, descriptors[0]["data_keys"])
-        first, n_ready = self._n_given.get(name, 0), columns.n_common_rows
-        if not (is_final or columns.are_all_there):
-            n_ready = 0
+        n_ready = columns.n_common_rows if is_final or columns.are_all_there else 0
+        documents = [(doc["time"], "descriptor", doc) for doc in descriptors[n_described:]]
         for row in range(first, n_ready):
             time = columns.time(row)
             begun = [doc for doc in descriptors if doc["time"] <= time] or descriptors[:1]
-            yield time, "event", columns.event(row, begun[-1]["uid"])
-        self._n_given[name] = max(first, n_ready)
-        self.is_behind |= n_ready < columns.n_longest
+            documents.append((time, "event", columns.event(row, begun[-1]["uid"])))
+        return _News(
+            name,
+            documents,
+            max(first, n_ready),
+            len(descriptors),
+            is_behind=n_ready < columns.n_longest,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a stream holds more than before, and how far that goes."""
+
+    name: str
+    documents: list[_Timed]
+    n_given: int
+    n_described: int
+    is_behind: bool
