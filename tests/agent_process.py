@@ -18,7 +18,7 @@ def main(uri: str, api_key: str, directory: str, seed: int, n_runs: int) -> None
     """Measure so many runs, one after another."""
     agent = PhaseAgent(configuration())
     with connected(uri, api_key=api_key) as client, fresh_run_engine() as run_engine:
-        writer = ArchiveWriter(Path(directory), client, batch_size=2)
+        writer = ArchiveWriter(Path(directory), client, batch_size=10)
         run_engine.subscribe(agent)
         run_engine.subscribe(writer)
         for _ in range(n_runs):
@@ -34,7 +34,7 @@ def main(uri: str, api_key: str, directory: str, seed: int, n_runs: int) -> None
             )
             (uid,) = run_engine(plan)
             print(uid)
-        summary = writer.close(timeout_s=60)
+        summary = writer.close(timeout_s=180)
     if summary.problems or summary.pending:
         raise SystemExit("; ".join(summary.problems))
 

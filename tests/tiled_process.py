@@ -56,6 +56,10 @@ class TiledProcess:
         self._process: subprocess.Popen[Any] | None = None
         for name in ("data", "detectors"):
             (directory / name).mkdir(parents=True, exist_ok=True)
+        if postgres:
+            people = f"postgresql+asyncpg://{postgres}/people"
+            command = [sys.executable, "-m", "tiled", "admin", "initialize-database", people]
+            subprocess.run(command, check=True, capture_output=True)
 
     def __enter__(self) -> "TiledProcess":
         self.start()

@@ -103,7 +103,8 @@ def documents_of(
         elif known & {doc.get(key) for key in ("run_start", "descriptor", "resource")} or (
             doc.get("uid") == uid or (name == "resource" and "run_start" not in doc)
         ):
-            known.add(doc.get("uid", uid))
+            if name in ("descriptor", "resource", "stream_resource"):
+                known.add(doc["uid"])
             yield name, doc
 
 

@@ -148,10 +148,13 @@ def pattern_configuration(configuration: AgentConfiguration | None) -> AgentConf
     fields = {"intensity_field": _INTENSITY, "q_field": _Q, "stream": "primary", "frame": "pattern"}
     if configuration is None:
         return AgentConfiguration(**fields)
-    absent = dict.fromkeys(
-        ("two_theta_field", "wavelength_field", "axis_field", "exposure_field"), None
-    )
-    return configuration.model_copy(update={**fields, **absent})
+    # Everything else that names a key or the geometry of a beamline has nothing to name here.
+    absent = [
+        name
+        for name in AgentConfiguration.model_fields
+        if (name.endswith("_field") or name == "image") and name not in fields
+    ]
+    return configuration.model_copy(update={**dict.fromkeys(absent, None), **fields})
 
 
 def _data_keys() -> dict[str, Any]:
