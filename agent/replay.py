@@ -195,7 +195,7 @@ def _single_events(name: str, doc: Mapping[str, Any]) -> Iterator[Document]:
     if name == "event_page":
         yield from (("event", event) for event in unpack_event_page(doc))  # type: ignore[arg-type]
     elif name == "bulk_events":
-        for page in bulk_events_to_event_pages(doc):
+        for page in bulk_events_to_event_pages(dict(doc)):
             yield from (("event", event) for event in unpack_event_page(page))
     else:
         yield name, doc

@@ -26,7 +26,7 @@ WRITE_SCOPES = [
     "delete:node",
     "delete:revision",
 ]
-_START_TIMEOUT_S = 90.0
+_START_TIMEOUT_S = 180.0
 
 
 def free_port() -> int:

@@ -41,7 +41,7 @@ class ArrayRows:
 
     def pair_as_declared(self, data_key: Mapping[str, Any]) -> None:
         """Take as many frames for each event as its data key says: how many events is not known."""
-        shape = data_key.get("shape") or ()
+        shape = list(data_key.get("shape") or ())
         # Where frames are stacked, not given a dimension of their own, the first one counts them.
         is_stacked = "external" in data_key and len(shape) == len(self._client.shape)
         self._n_frames = int(shape[0] or 1) if is_stacked else 1

@@ -18,7 +18,7 @@ from phasepilot.agent.replay_cluster import judge_runs, local_workers, workers_o
 pytest.importorskip("distributed", reason="needs the extra replay")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(480),
     # Left by distributed's own sockets and event loops when a cluster ends.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

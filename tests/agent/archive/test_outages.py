@@ -15,7 +15,7 @@ from phasepilot.agent.archive.tiled_client import runs_container
 from phasepilot.agent.archive.tiled_columns import archived_documents, find_run
 from phasepilot.agent.archive.tiled_upload import ArchiveWriter
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 N_EVENTS = 30
 
 

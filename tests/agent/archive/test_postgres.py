@@ -16,7 +16,7 @@ from phasepilot.agent.replay import replay
 BINARIES = server_binaries()
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         BINARIES is None,
         reason="needs the server programs of PostgreSQL: apt-get install postgresql",

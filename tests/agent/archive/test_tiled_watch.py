@@ -20,7 +20,7 @@ from phasepilot.plans.compression_scan import compression_scan
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(480),
     # Tiled's client uses websockets in a way that their version 17 calls outdated.
     pytest.mark.filterwarnings(r"ignore:connect\(\) must be used:DeprecationWarning"),
 ]

@@ -29,7 +29,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_what_a_kill_interrupts_is_gone_on_with_by_the_same_command(
     logs: Path, tmp_path: Path, tiled_server: EmbeddedTiledServer, container, phasepilot
 ) -> None:
@@ -107,7 +107,7 @@ def test_on_dask_the_other_options_must_fit(logs: Path, phasepilot: PhasePilot) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_workers_judge_the_runs(logs: Path, tmp_path: Path, phasepilot: PhasePilot) -> None:
     program = "from phasepilot.agent.cli import main; main()"
     arguments = ["replay", "--documents", logs, "--workers", "2", "--results", tmp_path]
