@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import fabio.tifimage
 import h5py
 import numpy as np
 import pytest
+from ceria_images import write_ceria_images
 from experiment import make_beamline
-from powder_on_detector import ceria_lines, make_geometry
+from powder_on_detector import make_geometry
 from steered_run import assert_same_to_the_bit
 
 from phasepilot.agent.archive.pattern_runs import PatternRuns, pattern_configuration
@@ -15,19 +15,6 @@ from phasepilot.agent.archive.run_query import RunQuery
 from phasepilot.agent.errors import ArchiveError, PatternFileError
 from phasepilot.agent.replay import replay
 from phasepilot.models.diffraction.images.azimuthal_integration import integrate_pattern
-from phasepilot.models.diffraction.images.ring_image import smooth_rings
-
-PONI = """poni_version: 2
-Detector: Detector
-Detector_config: {config}
-Distance: {distance}
-Poni1: {poni1}
-Poni2: {poni2}
-Rot1: 0
-Rot2: 0
-Rot3: 0
-Wavelength: 4.0e-11
-"""
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +100,8 @@ def test_a_broken_file_is_noted_and_the_others_are_judged(patterns, tmp_path: Pa
 
 def test_images_are_integrated_with_the_geometry(tmp_path: Path) -> None:
     geometry = make_geometry()
-    expected = integrate_pattern(write_ceria(tmp_path, geometry), geometry)
-    source = PatternRuns(tmp_path, "*.tif", poni=tmp_path / "ceria.poni")
+    expected = integrate_pattern(write_ceria_images(tmp_path, geometry), geometry)
+    source = PatternRuns(tmp_path, "*.tif", poni=tmp_path / "detector.poni")
     (found,) = source.find(RunQuery())
     events = [doc for name, doc in source.documents(found.uid, pytest.fail) if name == "event"]
     assert len(events) == 2
@@ -130,7 +117,7 @@ def test_images_are_integrated_with_the_geometry(tmp_path: Path) -> None:
 
 
 def test_images_without_a_geometry_and_frames_without_a_name_are_told(tmp_path: Path) -> None:
-    write_ceria(tmp_path, make_geometry())
+    write_ceria_images(tmp_path, make_geometry())
     _, _, notes = judged(PatternRuns(tmp_path, "*.tif"))
     assert len(notes) == 2
     assert "give it with --poni" in notes[0]
@@ -158,20 +145,3 @@ def test_the_uid_is_that_of_the_files_and_of_how_they_are_read(patterns, tmp_pat
 def test_a_folder_without_patterns_is_told(tmp_path: Path, name: str, sentence: str) -> None:
     with pytest.raises(PatternFileError, match=sentence):
         PatternRuns(tmp_path / name).find(RunQuery())
-
-
-def write_ceria(folder: Path, geometry):
-    """Write the same ceria image twice, and its geometry; return the image."""
-    lines = ceria_lines(geometry)
-    image = smooth_rings(lines, geometry).astype(np.float32)
-    for number in (1, 2):
-        fabio.tifimage.TifImage(data=image).write(str(folder / f"ceria_{number}.tif"))
-    config = geometry.detector_config
-    text = PONI.format(
-        config=config,
-        distance=geometry.distance_m,
-        poni1=geometry.poni1_m,
-        poni2=geometry.poni2_m,
-    )
-    (folder / "ceria.poni").write_text(text)
-    return image
