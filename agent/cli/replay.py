@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from phasepilot.agent.cli import replay_sources as options
+from phasepilot.agent.cli.classify import Axis
 from phasepilot.agent.cli.console import bars_of_counts, console, print_error, reporting_errors
 from phasepilot.agent.errors import ReplayError
 
@@ -41,7 +42,7 @@ def replay(
     documents: options.Documents = None,
     patterns: options.Patterns = None,
     names: options.Names = "*",
-    axis: options.FirstColumn = options.Axis.TWO_THETA,
+    axis: options.FirstColumn = Axis.TWO_THETA,
     wavelength: options.Wavelength = None,
     poni: options.Poni = None,
     dataset: options.Dataset = None,

@@ -1,22 +1,15 @@
 """What the options of `phasepilot replay` say about where runs are, and which are meant."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from phasepilot.agent.cli.classify import Axis
 from phasepilot.agent.errors import ReplayError
 
 if TYPE_CHECKING:
     from phasepilot.agent.archive.run_query import RunQuery, RunSource
-
-
-class Axis(StrEnum):
-    """What the first column of a text file holds."""
-
-    TWO_THETA = "two_theta"
-    Q = "q"
 
 
 Tiled = Annotated[

@@ -121,6 +121,42 @@ def test_a_watch_that_comes_late_begins_with_the_first_frame(
     assert_same_to_the_bit(follower.agent.report(uid).advice, live.advice)
 
 
+@pytest.mark.usefixtures("patient_for_a_second")
+def test_a_watch_whose_server_dies_waits_for_it_and_misses_no_frame(
+    tiled_process: TiledProcess, run_engine: RunEngine, tmp_path: Path
+) -> None:
+    watch_key, notes = tiled_process.api_key(WATCH_SCOPES), []
+    with tiled_process.client(tiled_process.api_key(WRITE_SCOPES)) as client:
+        place = runs_container(client, "dies_watched")
+        with (
+            connected(place.uri, api_key=watch_key) as watched,
+            TiledWatch(watched, note=notes.append) as watch,
+        ):
+            follower = Follower(watch)
+            follower.start()
+            writer = ArchiveWriter(tmp_path, place, batch_size=1)
+
+            def kill_once(name: str, doc) -> None:
+                if name == "event" and doc["seq_num"] == 8 and not killed:
+                    while not follower.times:
+                        time.sleep(0.02)
+                    killed.append(True)
+                    tiled_process.kill()
+
+            killed: list[bool] = []
+            uid, live = steer(run_engine, writer, kill_once)
+            while not notes:
+                time.sleep(0.05)
+            tiled_process.start()
+            follower.join(120)
+            assert not follower.is_alive()
+            assert writer.close(timeout_s=120).uploaded == (uid,)
+    follower.agent.wait()
+    assert notes[0].startswith("Tiled does not answer")
+    assert notes[-1] == "Tiled answers again"
+    assert_same_to_the_bit(follower.agent.report(uid).advice, live.advice)
+
+
 def test_a_key_without_the_scopes_for_websockets_is_told(tiled_process: TiledProcess) -> None:
     with (
         tiled_process.client(tiled_process.api_key(READ_SCOPES)) as client,
