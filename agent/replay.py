@@ -1,5 +1,6 @@
 """An archived run through a fresh agent, and whether it says the same again."""
 
+import contextlib
 import math
 import reprlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -137,6 +138,11 @@ class Replay:
         if not agent.wait(_TIMEOUT_S):
             raise ReplayError(f"the agent has not judged a frame within {_TIMEOUT_S:g} s")
 
+    def close(self) -> None:
+        """Let the agent's thread end."""
+        if self._agent is not None:
+            self._agent.close()
+
     def result(self) -> ReplayResult:
         """Return what was said of the run, and in what it differs from what is on record."""
         if self._agent is None:
@@ -150,7 +156,6 @@ class Replay:
                 "an order of samples decided here, by what was known of all of them; one sample's"
                 " run cannot repeat that, and its suggestions are not compared"
             )
-        agent.close()
         left_out = _SUGGESTED if is_ordered else ()
         return ReplayResult(
             advice=report.advice,
@@ -184,10 +189,10 @@ def replay(
     ConfigurationError
         If none is given and the run carries none.
     """
-    run = Replay(configuration, make_agent=make_agent)
-    for name, doc in documents:
-        run.take(name, doc)
-    return run.result()
+    with contextlib.closing(Replay(configuration, make_agent=make_agent)) as run:
+        for name, doc in documents:
+            run.take(name, doc)
+        return run.result()
 
 
 def _single_events(name: str, doc: Mapping[str, Any]) -> Iterator[Document]:

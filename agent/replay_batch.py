@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from phasepilot.agent.archive.parquet_results import ResultsHeader, read_header, write_results
 from phasepilot.agent.archive.run_query import RunSource
 from phasepilot.agent.configuration import AgentConfiguration
-from phasepilot.agent.errors import AgentError, ArchiveError, ConfigurationError
+from phasepilot.agent.errors import AgentError, ArchiveError
 from phasepilot.agent.phase_agent import PhaseAgent, known_structures
 from phasepilot.agent.replay import Document, Replay, ReplayResult
 from phasepilot.models.errors import ModelsError
@@ -43,8 +44,6 @@ class Outcome:
     result : ReplayResult or None
     failure : str
         Why there is no result, in a sentence; empty where there is one.
-    lacks_configuration : bool
-        Whether it failed because nobody said how to judge it.
     process_id, n_models_loaded : int
         Which process judged it, and how many networks that has loaded so far.
     """
@@ -52,7 +51,6 @@ class Outcome:
     run_uid: str
     result: ReplayResult | None = None
     failure: str = ""
-    lacks_configuration: bool = False
     process_id: int = field(default_factory=os.getpid)
     n_models_loaded: int = 0
 
@@ -78,15 +76,14 @@ def judge_run(
     """
     notes: list[str] = []
     try:
-        replay = Replay(configuration, make_agent=agent_from_memory)
-        for name, doc in pace(source.documents(run_uid, notes.append)):
-            replay.take(name, doc)
-            if name in _EVENT_NAMES:
-                on_events()
-        result = replay.result()
+        with closing(Replay(configuration, make_agent=agent_from_memory)) as replay:
+            for name, doc in pace(source.documents(run_uid, notes.append)):
+                replay.take(name, doc)
+                if name in _EVENT_NAMES:
+                    on_events()
+            result = replay.result()
     except (AgentError, ModelsError) as error:
-        lacks = isinstance(error, ConfigurationError)
-        return Outcome(run_uid, failure=str(error), lacks_configuration=lacks)
+        return Outcome(run_uid, failure=str(error))
     except Exception as error:  # documents of strangers: the next run may be better
         logger.exception("run %s could not be judged", run_uid)
         sentence = f"run {run_uid} could not be judged ({type(error).__name__}: {error})"
