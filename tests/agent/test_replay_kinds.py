@@ -33,6 +33,9 @@ from phasepilot.agent.replay import replay
 from phasepilot.plans.compression_scan import compression_scan
 
 
+pytestmark = pytest.mark.timeout(480)
+
+
 def assert_replays_as_judged(
     run_engine: RunEngine,
     settings: AgentConfiguration,
