@@ -7,6 +7,7 @@ a stream was measured together. Of a repeated sequence number the last row count
 
 import difflib
 import heapq
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -234,7 +235,32 @@ def _unpaired_columns(stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
             table |= _table_columns(stream, part, data_keys)
         elif part_name in data_keys:
             arrays[part_name] = ArrayRows(part)
-    return _Columns(table, arrays, data_keys, float(stream.metadata["time"]))
+    return _Columns(in_measured_order(table), arrays, data_keys, float(stream.metadata["time"]))
+
+
+def in_measured_order(table: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the columns of a table with their rows as they were measured.
+
+    Tiled asks its database for no order. PostgreSQL gives rows as they lie on its pages, so that
+    with two writers the last row of a batch came before the others, and every array beside was
+    paired with the wrong row. Sequence numbers rise by one or go back, after a pause; where they
+    leap, the rows are out of order, and their times tell the right one. Otherwise they are left
+    alone, for a clock may be set back.
+
+    Examples
+    --------
+    >>> in_measured_order({"seq_num": [1, 4, 2, 3], "time": [0.1, 0.4, 0.2, 0.3]})["seq_num"]
+    [1, 2, 3, 4]
+    >>> in_measured_order({"seq_num": [1, 2, 2, 3], "time": [5.1, 5.2, 4.9, 5.0]})["time"]
+    [5.1, 5.2, 4.9, 5.0]
+    """
+    seq_nums, times = table.get("seq_num"), table.get("time")
+    if not seq_nums or times is None:
+        return table
+    if all(now <= before + 1 for before, now in itertools.pairwise([0, *seq_nums])):
+        return table
+    rows = sorted(range(len(seq_nums)), key=lambda row: (times[row], seq_nums[row]))
+    return {key: [values[row] for row in rows] for key, values in table.items()}
 
 
 def _table_columns(stream: Any, part: Any, data_keys: Mapping[str, Any]) -> dict[str, list[Any]]:
