@@ -88,7 +88,10 @@ def replay(
         if patterns is not None:
             from phasepilot.agent.archive.pattern_runs import PatternRuns, pattern_configuration
 
-            source = PatternRuns(patterns, names, axis.value, wavelength, poni, dataset)
+            geometry = None if poni is None else poni.absolute()
+            source = PatternRuns(
+                patterns.absolute(), names, axis.value, wavelength, geometry, dataset
+            )
             given = pattern_configuration(given)
         else:
             source = options.archive_source(

@@ -82,7 +82,8 @@ def archive_source(
     if documents is not None:
         from phasepilot.agent.archive.document_files import DocumentFiles
 
-        return DocumentFiles(documents)
+        # Whole paths, for workers of Dask run in folders of their own.
+        return DocumentFiles(documents.absolute())
     if databroker is None and tiled is None:
         raise ReplayError(
             "runs must come from somewhere: name one of --tiled, --databroker, --documents and"
