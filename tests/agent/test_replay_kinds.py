@@ -32,7 +32,6 @@ from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.agent.replay import replay
 from phasepilot.plans.compression_scan import compression_scan
 
-
 pytestmark = pytest.mark.timeout(480)
 
 
