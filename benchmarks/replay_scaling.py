@@ -15,14 +15,12 @@ from typing import Any
 
 import numpy as np
 from event_model import compose_run
-from rich.console import Console
-from rich.table import Table
 from tiled_server_process import API_KEY, TiledServerProcess
 
 from phasepilot.agent.archive.document_files import DocumentFiles
 from phasepilot.agent.archive.document_log import DocumentLog
 from phasepilot.agent.archive.pending_runs import upload_pending
-from phasepilot.agent.archive.run_query import RunQuery, RunSource
+from phasepilot.agent.archive.run_query import RunSource
 from phasepilot.agent.archive.tiled_client import connected, runs_container
 from phasepilot.agent.archive.tiled_runs import TiledRuns
 from phasepilot.agent.configuration import AgentConfiguration
@@ -42,7 +40,7 @@ CONFIGURATION = AgentConfiguration(
 
 
 def main() -> None:
-    """Measure, and print one table."""
+    """Measure, and print a line for each way."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("--frames", type=int, default=150)
@@ -50,33 +48,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         logs = Path(name) / "logs"
         uids = [write_run(logs, arguments.frames, seed) for seed in range(arguments.runs)]
-        Console().print(measured(Path(name), logs, uids, arguments.frames))
+        for row in measured(Path(name), logs, uids, arguments.frames):
+            print(row, flush=True)
 
 
-def measured(directory: Path, logs: Path, uids: list[str], n_frames: int) -> Table:
-    """Return the table of speeds."""
-    table = Table("", "frames/s", "ratio")
+def measured(directory: Path, logs: Path, uids: list[str], n_frames: int) -> Iterator[str]:
+    """Yield a line for each way to judge the runs, with its speed and what that is of the first."""
     source = DocumentFiles(logs)
     judge_run(source, uids[0], CONFIGURATION)
     here = speed(one_by_one(source, uids), n_frames)
-    table.add_row("logs, this process", f"{here:.0f}", "1.00")
+    yield f"{here:6.0f} frames/s  1.00  logs, this process"
     with TiledServerProcess(directory / "tiled") as server:
         with connected(server.uri, api_key=API_KEY) as client:
             place = runs_container(client, "raw")
             upload_pending(logs, place)
             archive = TiledRuns(place.uri, API_KEY)
-        assert len(archive.find(RunQuery(since_s=0.0))) == len(uids)
         of_tiled = speed(one_by_one(archive, uids), n_frames)
-    table.add_row(
-        "Tiled in another process, this process", f"{of_tiled:.0f}", ratio(of_tiled, here)
-    )
+    yield f"{of_tiled:6.0f} frames/s  {of_tiled / here:.2f}  Tiled in another process"
     for n_workers in (1, 2):
         with local_workers(n_workers) as client:
             # Each worker loads what it needs, before it is timed.
             list(judge_runs(client, source, uids[:1] * 2 * n_workers, CONFIGURATION))
             on_dask = speed(judge_runs(client, source, uids, CONFIGURATION), n_frames)
-        table.add_row(f"logs, {n_workers} Dask worker(s)", f"{on_dask:.0f}", ratio(on_dask, here))
-    return table
+        yield f"{on_dask:6.0f} frames/s  {on_dask / here:.2f}  logs, {n_workers} Dask worker(s)"
 
 
 def one_by_one(source: RunSource, uids: list[str]) -> Iterator[Outcome]:
@@ -92,11 +86,6 @@ def speed(outcomes: Iterable[Outcome], n_frames: int) -> float:
             raise SystemExit(f"run {outcome.run_uid} was not judged: {outcome.failure}")
         n_judged += n_frames
     return n_judged / (time.perf_counter() - started)
-
-
-def ratio(one: float, other: float) -> str:
-    """Return one as a multiple of the other."""
-    return f"{one / other:.2f}"
 
 
 def write_run(directory: Path, n_frames: int, seed: int) -> str:
