@@ -16,7 +16,7 @@ from phasepilot.agent.replay import replay
 BINARIES = server_binaries()
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(
         BINARIES is None,
         reason="needs the server programs of PostgreSQL: apt-get install postgresql",
@@ -56,7 +56,7 @@ def test_two_agents_write_at_once_and_every_run_replays_to_the_bit(
         ]
         uids = []
         for agent in agents:
-            told, complaints = agent.communicate(timeout=240)
+            told, complaints = agent.communicate(timeout=600)
             assert agent.returncode == 0, complaints[-2000:]
             uids.append(told.split())
         assert [len(of_agent) for of_agent in uids] == [2, 2]
