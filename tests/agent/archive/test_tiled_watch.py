@@ -121,6 +121,8 @@ def test_a_watch_that_comes_late_begins_with_the_first_frame(
     assert_same_to_the_bit(follower.agent.report(uid).advice, live.advice)
 
 
+# The threads of Tiled's own subscriptions end with an error when their server is gone.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.usefixtures("patient_for_a_second")
 def test_a_watch_whose_server_dies_waits_for_it_and_misses_no_frame(
     tiled_process: TiledProcess, run_engine: RunEngine, tmp_path: Path
