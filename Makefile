@@ -27,5 +27,5 @@ $(BIN)/pip:
 	touch $@
 
 .venv/ready-test: .venv/ready-demo
-	$(PIP) --editable '.[sim,train,images,zmq,kafka,queue,epics,test,dev]'
+	$(PIP) --editable '.[sim,train,images,zmq,kafka,queue,epics,replay,databroker,test,dev]'
 	touch $@

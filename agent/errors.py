@@ -8,6 +8,7 @@
     ├── AgentSilentError    an agent in another process that does not answer
     ├── QueueError          a queue of plans that does not do what it is told
     ├── AssetError          a detector's file that does not come, or cannot be read
+    ├── ReplayError         runs that cannot be judged again
     └── ArchiveError        runs that cannot be kept, found or read back
         └── DocumentError   a document, or a log of documents, that cannot be used
 """
@@ -27,6 +28,10 @@ class PatternFileError(AgentError):
 
 class AssetError(AgentError):
     """A detector's file does not come, or cannot be read."""
+
+
+class ReplayError(AgentError):
+    """Runs cannot be judged again."""
 
 
 class ArchiveError(AgentError):

@@ -39,10 +39,11 @@ _MAX_PROBLEMS = 1000
 MAX_WAITING_BYTES = 512 << 20
 
 
-def _known_structures(configuration: AgentConfiguration) -> SearchIndex | None:
-    if configuration.library is None:
+def known_structures(library: str | None) -> SearchIndex | None:
+    """Return the phases of a library as a configuration names it; None where it names none."""
+    if library is None:
         return None
-    index, problems = open_known_structures(Path(configuration.library).expanduser())
+    index, problems = open_known_structures(Path(library).expanduser())
     for problem in problems:
         logger.warning("library: %s", problem)
     return index
@@ -65,13 +66,19 @@ class PhaseAgent:
     configuration : AgentConfiguration
     model : PhaseModel, optional
         Instead of the one that the configuration names.
+    index : SearchIndex, optional
+        The known phases, instead of opening the library that the configuration names.
     """
 
     def __init__(
-        self, configuration: AgentConfiguration, *, model: PhaseModel | None = None
+        self,
+        configuration: AgentConfiguration,
+        *,
+        model: PhaseModel | None = None,
+        index: SearchIndex | None = None,
     ) -> None:
         self.configuration = configuration
-        index = _known_structures(configuration)
+        index = index or known_structures(configuration.library)
         self._model = model or load_model(
             configuration.model, index=index, set_level=configuration.set_level
         )
@@ -173,6 +180,10 @@ class PhaseAgent:
     def wait(self, timeout_s: float = 10.0) -> bool:
         """Wait until every document taken so far is judged; False when that took too long."""
         return self._worker.drain(timeout_s)
+
+    def close(self) -> None:
+        """Let the agent's thread end when everything taken so far is judged; returns at once."""
+        self._worker.close()
 
     # From the RunEngine's thread to the agent's
 

@@ -1,15 +1,18 @@
 """An archived run through a fresh agent, and whether it says the same again."""
 
+import contextlib
 import math
 import reprlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from event_model import bulk_events_to_event_pages, unpack_event_page
+
 from phasepilot.agent.configuration import AgentConfiguration, configuration_from_json
-from phasepilot.agent.errors import ConfigurationError
+from phasepilot.agent.errors import ConfigurationError, ReplayError
 from phasepilot.agent.phase_agent import PhaseAgent
-from phasepilot.agent.report.build_record import AGENT_STREAM, recorded_advice
+from phasepilot.agent.report.build_record import AGENT_STREAM
 from phasepilot.models.suggestion import Advice, Suggestion
 
 # Under this key a record says that suggestions came from an order of samples.
@@ -17,6 +20,10 @@ SAMPLE_ORDER_KEY = "agent_sample_order"
 Document = tuple[str, Mapping[str, Any]]
 # Far longer than any run takes to judge; a hung network must not hang the replay for ever.
 _TIMEOUT_S = 3600.0
+_NO_CONFIGURATION = (
+    "a run must carry the agent's configuration in its stream 'agent', but this one does not;"
+    " it was not steered by phasepilot: give the configuration with --config."
+)
 _SUGGESTED = frozenset(column.name for column in fields(Suggestion))
 
 
@@ -40,6 +47,8 @@ class ReplayResult:
         Whether the network is the one on record, or none is.
     compares_suggestions : bool
         False for a sample of a screening: what was suggested there depends on the other samples.
+    settings : mapping
+        Of the agent that judged: version, network, configuration.
     """
 
     advice: tuple[Advice, ...]
@@ -49,6 +58,7 @@ class ReplayResult:
     problems: tuple[str, ...]
     is_same_network: bool
     compares_suggestions: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -56,8 +66,114 @@ class ReplayResult:
         return bool(self.documents) and self.documents[-1][0] == "stop"
 
 
+class Replay:
+    """One run on its way through a fresh agent: `take` its documents in order, then `result`.
+
+    Nothing of a run is kept but what was said of it, so that it may be longer than the memory.
+
+    Parameters
+    ----------
+    configuration : AgentConfiguration, optional
+        Instead of the one that the run carries.
+    make_agent : callable, optional
+        What makes the agent, for those who have its network in memory already.
+    """
+
+    def __init__(
+        self,
+        configuration: AgentConfiguration | None = None,
+        *,
+        make_agent: Callable[[AgentConfiguration], PhaseAgent] = PhaseAgent,
+    ) -> None:
+        self._make_agent = make_agent
+        self._agent: PhaseAgent | None = None
+        # Until the run's own configuration comes: it stands behind the first frames.
+        self._held: list[Document] = []
+        self._published: list[Document] = []
+        self._settings: dict[str, Any] = {}
+        self._agent_descriptors: set[str] = set()
+        self._recorded: dict[int, Advice] = {}
+        self._run_uid = ""
+        if configuration is not None:
+            self._begin(configuration)
+
+    def _begin(self, configuration: AgentConfiguration) -> None:
+        self._agent = self._make_agent(configuration)
+        self._agent.subscribe(lambda name, doc: self._published.append((name, doc)))
+
+    def take(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take one document; returns when every frame that it brought has been judged.
+
+        Raises
+        ------
+        ConfigurationError
+            If none was given and the one that the run carries cannot be used.
+        """
+        if name == "descriptor" and doc.get("name") == AGENT_STREAM:
+            self._agent_descriptors.add(doc["uid"])
+            self._settings |= doc.get("configuration", {}).get(AGENT_STREAM, {}).get("data", {})
+            if self._agent is None:
+                self._begin(_recorded_configuration(self._settings))
+        for event_name, event in _single_events(name, doc):
+            if self._agent is None:
+                self._held.append((event_name, event))
+                continue
+            for held_name, held in (*self._held, (event_name, event)):
+                self._feed(self._agent, held_name, held)
+            self._held.clear()
+
+    def _feed(self, agent: PhaseAgent, name: str, doc: Mapping[str, Any]) -> None:
+        agent(name, doc)
+        if name == "event" and doc["descriptor"] in self._agent_descriptors:
+            columns = {
+                key.removeprefix(f"{AGENT_STREAM}_"): value for key, value in doc["data"].items()
+            }
+            recorded = Advice.from_values(columns)
+            self._recorded[recorded.frame_seq_num] = recorded
+            # A growing pattern is judged when a plan asks: ask where the plan did.
+            agent.advice(self._run_uid, agent.configuration.stream, recorded.frame_seq_num)
+        elif name == "start":
+            self._run_uid = str(doc["uid"])
+        # In step, or frames that come faster than they are judged would be skipped.
+        if not agent.wait(_TIMEOUT_S):
+            raise ReplayError(f"the agent has not judged a frame within {_TIMEOUT_S:g} s")
+
+    def close(self) -> None:
+        """Let the agent's thread end."""
+        if self._agent is not None:
+            self._agent.close()
+
+    def result(self) -> ReplayResult:
+        """Return what was said of the run, and in what it differs from what is on record."""
+        if self._agent is None:
+            raise ConfigurationError(_NO_CONFIGURATION)
+        agent, report = self._agent, self._agent.report()
+        model_problems = _model_problems(self._settings, agent)
+        problems = [*agent.problems, *model_problems]
+        is_ordered = SAMPLE_ORDER_KEY in self._settings
+        if is_ordered:
+            problems.append(
+                "an order of samples decided here, by what was known of all of them; one sample's"
+                " run cannot repeat that, and its suggestions are not compared"
+            )
+        left_out = _SUGGESTED if is_ordered else ()
+        return ReplayResult(
+            advice=report.advice,
+            n_recorded=len(self._recorded),
+            differences=tuple(differences(report.advice, self._recorded, left_out=left_out)),
+            documents=tuple(self._published),
+            problems=tuple(problems),
+            is_same_network=not model_problems,
+            compares_suggestions=not is_ordered,
+            settings=agent.settings(),
+        )
+
+
 def replay(
-    documents: Sequence[Document], configuration: AgentConfiguration | None = None
+    documents: Iterable[Document],
+    configuration: AgentConfiguration | None = None,
+    *,
+    make_agent: Callable[[AgentConfiguration], PhaseAgent] = PhaseAgent,
 ) -> ReplayResult:
     """Feed the documents of one run to a fresh agent and compare it with what is on record.
 
@@ -65,58 +181,29 @@ def replay(
     ----------
     configuration : AgentConfiguration, optional
         Instead of the one that the run carries.
+    make_agent : callable, optional
+        As for `Replay`.
 
     Raises
     ------
     ConfigurationError
         If none is given and the run carries none.
     """
-    settings = recorded_settings(documents)
-    agent = PhaseAgent(configuration or _recorded_configuration(settings))
-    published: list[Document] = []
-    agent.subscribe(lambda name, doc: published.append((name, doc)))
-    agent_descriptors: set[str] = set()
-    for name, doc in documents:
-        agent(name, doc)
-        if name == "descriptor" and doc.get("name") == AGENT_STREAM:
-            run_uid = str(doc["run_start"])
-            agent_descriptors.add(doc["uid"])
-        if name == "event" and doc["descriptor"] in agent_descriptors:
-            # A growing pattern is judged when a plan asks: ask where the plan did.
-            frame = int(doc["data"].get(f"{AGENT_STREAM}_frame_seq_num", 0))
-            agent.advice(run_uid, agent.configuration.stream, frame)
-    is_done = agent.wait(_TIMEOUT_S)
-    report = agent.report()
-    recorded = recorded_advice(documents, stream=AGENT_STREAM, prefix=f"{AGENT_STREAM}_")
-    model_problems = _model_problems(settings, agent)
-    problems = [*agent.problems, *model_problems]
-    is_ordered = SAMPLE_ORDER_KEY in settings
-    if is_ordered:
-        problems.append(
-            "an order of samples decided here, by what was known of all of them; one sample's run"
-            " cannot repeat that, and its suggestions are not compared"
-        )
-    if not is_done:
-        problems.append(f"the agent has not finished within {_TIMEOUT_S:g} s")
-    return ReplayResult(
-        advice=report.advice,
-        n_recorded=len(recorded),
-        differences=tuple(
-            differences(report.advice, recorded, left_out=_SUGGESTED if is_ordered else ())
-        ),
-        documents=tuple(published),
-        problems=tuple(problems),
-        is_same_network=not model_problems,
-        compares_suggestions=not is_ordered,
-    )
+    with contextlib.closing(Replay(configuration, make_agent=make_agent)) as run:
+        for name, doc in documents:
+            run.take(name, doc)
+        return run.result()
 
 
-def recorded_settings(documents: Iterable[Document]) -> dict[str, Any]:
-    """Return the settings of the agent that steered a run; empty if none is on record."""
-    for name, doc in documents:
-        if name == "descriptor" and doc.get("name") == AGENT_STREAM:
-            return dict(doc.get("configuration", {}).get(AGENT_STREAM, {}).get("data", {}))
-    return {}
+def _single_events(name: str, doc: Mapping[str, Any]) -> Iterator[Document]:
+    """Yield a document, or the events that a page of them holds."""
+    if name == "event_page":
+        yield from (("event", event) for event in unpack_event_page(doc))  # type: ignore[arg-type]
+    elif name == "bulk_events":
+        for page in bulk_events_to_event_pages(dict(doc)):
+            yield from (("event", event) for event in unpack_event_page(page))
+    else:
+        yield name, doc
 
 
 def differences(
@@ -152,10 +239,7 @@ def _is_same(one: Any, other: Any) -> bool:
 def _recorded_configuration(settings: Mapping[str, Any]) -> AgentConfiguration:
     text = settings.get("agent_configuration")
     if not isinstance(text, str):
-        raise ConfigurationError(
-            "a run must carry the agent's configuration in its stream 'agent', but this one does"
-            " not; it was not steered by phasepilot: give the configuration with --config."
-        )
+        raise ConfigurationError(_NO_CONFIGURATION)
     return configuration_from_json(text)
 
 

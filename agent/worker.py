@@ -12,7 +12,7 @@ class Worker:
     """A daemon thread with a queue: a job that hangs delays the next ones, never the exit."""
 
     def __init__(self, name: str) -> None:
-        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -31,9 +31,12 @@ class Worker:
         self.submit(done.set)
         return done.wait(timeout_s)
 
+    def close(self) -> None:
+        """Let the thread end when everything queued before is done; returns at once."""
+        self._jobs.put(None)
+
     def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
+        while (job := self._jobs.get()) is not None:
             try:
                 job()
             except Exception:  # the thread must outlive any job; jobs report their own errors

@@ -4,6 +4,7 @@ A frame at a time costs a request each, 20 to 200 ms; a whole array may not fit 
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,13 @@ class ArrayRows:
                 " frames and motor positions cannot be paired, so upload the run again"
             )
         self._n_frames = n_frames // n_events
+
+    def pair_as_declared(self, data_key: Mapping[str, Any]) -> None:
+        """Take as many frames for each event as its data key says: how many events is not known."""
+        shape = list(data_key.get("shape") or ())
+        # Where frames are stacked, not given a dimension of their own, the first one counts them.
+        is_stacked = "external" in data_key and len(shape) == len(self._client.shape)
+        self._n_frames = int(shape[0] or 1) if is_stacked else 1
 
     def read(self, row: int) -> NDArray[Any]:
         """Return the value of one event, as an array of its own."""

@@ -1,17 +1,49 @@
 """Runs that were derived from other runs, stored beside them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from bluesky_tiled_plugins import TiledWriter
 from tiled.client.container import Container
 
 from phasepilot.agent.archive.document_codec import Document
-from phasepilot.agent.archive.tiled_client import find_node, remove_run, runs_container
+from phasepilot.agent.archive.tiled_client import (
+    connected,
+    find_node,
+    remove_run,
+    runs_container,
+)
 from phasepilot.agent.archive.upload_columns import ColumnChangeError
 from phasepilot.agent.archive.upload_copy import Columns, UploadCopy
 from phasepilot.agent.errors import ArchiveError, DocumentError
 
 _BATCH_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TiledAnalyses:
+    """The runs of analysis in a container of a Tiled server, made when the first is stored."""
+
+    uri: str
+    api_key: str | None = field(default=None, repr=False)
+    container: str = "agent"
+
+    def store(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+        """Store a complete run of analysis and return its uid, as `store_documents`."""
+        run = [(name, dict(doc)) for name, doc in documents]
+        with connected(self.uri, api_key=self.api_key) as client:
+            return store_documents(client, run, self.container)
+
+    def is_stored(self, uid: str) -> bool:
+        """Whether that run stands there whole; one that was broken off is removed."""
+        with connected(self.uri, api_key=self.api_key) as client:
+            place = find_node(client, self.container)
+            run = None if place is None else find_node(place, uid)
+            if run is None or run.metadata.get("stop"):
+                return run is not None
+            remove_run(run)
+            return False
 
 
 def store_documents(

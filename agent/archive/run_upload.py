@@ -56,6 +56,13 @@ class RunUpload:
         # 0: small arrays as arrays too, for in a table they are read back as text.
         self._writer = TiledWriter(self._client, batch_size=self._batch_size, max_array_size=0)
 
+    def begin_again(self, client: Container) -> None:
+        """Remove what was written so far, and start from the first document, perhaps elsewhere."""
+        self._client = client
+        self.remove_partial()
+        self._n_attempts = 0
+        self._begin({})
+
     def advance(self) -> bool:
         """Write all that the log holds by now; return whether the run has stopped."""
         while True:

@@ -34,6 +34,11 @@ def connect(uri: str, *, api_key: str | None = None, timeout_s: float = 10.0) ->
         context, path = Context.from_any_uri(uri, api_key=api_key, timeout=httpx.Timeout(timeout_s))
         client = _node_at(context, path)
     except Exception as error:  # httpx's, KeyError of a server that is not Tiled's, RuntimeError...
+        if type(error).__name__ == "CannotPrompt":
+            raise ArchiveError(
+                f"the Tiled server at {place!r} answers nobody without an API key, and none was"
+                " given; make one with `tiled api_key create` and give it."
+            ) from error
         raise ArchiveError(
             f"a Tiled server must answer at {place!r}, but there came {first_line(error)};"
             " check the URI, the API key and that the server runs."
@@ -48,13 +53,37 @@ def connect(uri: str, *, api_key: str | None = None, timeout_s: float = 10.0) ->
 
 
 @contextlib.contextmanager
-def connected(uri: str, *, api_key: str | None = None) -> Iterator[Container]:
-    """Give what `connect` returns, and close its connections afterwards."""
-    client = connect(uri, api_key=api_key)
+def connected(
+    uri: str, *, api_key: str | None = None, timeout_s: float = 10.0
+) -> Iterator[Container]:
+    """Give what `connect` returns, and close its connections afterwards.
+
+    Raises
+    ------
+    ArchiveError
+        As `connect`; and if, within, the server goes away or refuses something.
+    """
+    client = connect(uri, api_key=api_key, timeout_s=timeout_s)
     try:
         yield client
+    except httpx.HTTPError as error:
+        raise ArchiveError(refusal(uri, error)) from error
     finally:
         client.context.http_client.close()
+
+
+def refusal(uri: str, error: httpx.HTTPError) -> str:
+    """Return the sentence on what a Tiled server answered instead of doing what was asked."""
+    place, told = uri.partition("?")[0], first_line(error)
+    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in (401, 403):
+        return (
+            f"the Tiled server at {place!r} does not allow this with the API key that was given"
+            f" ({told}); use a key with the scopes it names."
+        )
+    return (
+        f"the Tiled server at {place!r} answered before and does so no more ({told});"
+        " check that it runs, and start again."
+    )
 
 
 def _node_at(context: Context, path: list[str]) -> Any:

@@ -7,6 +7,7 @@ a stream was measured together. Of a repeated sequence number the last row count
 
 import difflib
 import heapq
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,16 +39,16 @@ def find_run(client: Container, uid: str) -> Any:
     """
     if not re.fullmatch(r"[A-Za-z0-9._-]+", uid):
         raise ArchiveError(f"expected the uid of a run, or its beginning, but came {uid!r}")
-    places = list(_places(client))
+    places = list(run_places(client))
     for place in places:
-        if (run := find_node(place, uid)) is not None and _is_run(run):
+        if (run := find_node(place, uid)) is not None and is_run(run):
             return run
     # `_` stands for any character in this kind of search, so look again.
     matches = {
         run_uid: run
         for place in places
         for run_uid, run in place.search(Like("start.uid", f"{uid}%")).items()
-        if run_uid.startswith(uid) and _is_run(run)
+        if run_uid.startswith(uid) and is_run(run)
     }
     if len(matches) == 1:
         return next(iter(matches.values()))
@@ -92,7 +93,7 @@ def archived_documents(run: Any) -> Iterator[tuple[str, Document]]:
     ArchiveError
         If the columns of a stream cannot be paired.
     """
-    metadata = _plain(run.metadata)
+    metadata = plain(run.metadata)
     yield "start", metadata["start"]
     streams = [_stream_documents(name, run[name]) for name in run]
     for _, name, doc in heapq.merge(*streams, key=itemgetter(0)):
@@ -103,7 +104,7 @@ def archived_documents(run: Any) -> Iterator[tuple[str, Document]]:
 
 def _stream_documents(name: str, stream: Any) -> Iterator[_Timed]:
     """Yield descriptors and events of one stream, each with its time."""
-    descriptors = [_plain(doc) for doc in stream.descriptors]
+    descriptors = [plain(doc) for doc in stream.descriptors]
     columns = _columns(name, stream, descriptors[0]["data_keys"])
     n_begun = 0
     for row in columns.last_rows():
@@ -146,6 +147,42 @@ class _Columns:
         n_rows = min((rows.n_rows for rows in self.arrays.values()), default=0)
         return list(range(1, n_rows + 1))
 
+    @property
+    def n_common_rows(self) -> int:
+        """How many rows every column has that is there."""
+        return min(self._lengths, default=0)
+
+    @property
+    def are_all_there(self) -> bool:
+        """Whether every data key has its column; writers make them one after another."""
+        has_numbers = "seq_num" in self.table
+        return has_numbers and all(
+            key in self.table or key in self.arrays for key in self.data_keys
+        )
+
+    @property
+    def n_longest(self) -> int:
+        """How many rows the longest column has."""
+        return max(self._lengths, default=0)
+
+    @property
+    def _lengths(self) -> list[int]:
+        tables = [len(self.table["seq_num"])] if "seq_num" in self.table else []
+        return [*tables, *(rows.n_rows for rows in self.arrays.values())]
+
+    def drop_repeated_rows(self) -> None:
+        """Drop rows of the table that were written twice, by a writer that got no answer.
+
+        A point that is measured again has its sequence number, but not its time.
+        """
+        stamps = list(zip(self.table.get("seq_num", ()), self.table.get("time", ()), strict=False))
+        is_new = [row == 0 or stamps[row] != stamps[row - 1] for row in range(len(stamps))]
+        if not all(is_new):
+            self.table = {
+                key: [value for value, is_kept in zip(values, is_new, strict=True) if is_kept]
+                for key, values in self.table.items()
+            }
+
     def last_rows(self) -> list[int]:
         """Return the row that counts of each sequence number, in order of measurement."""
         return sorted({seq_num: row for row, seq_num in enumerate(self.seq_nums)}.values())
@@ -174,6 +211,23 @@ class _Columns:
 
 
 def _columns(name: str, stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
+    columns = _unpaired_columns(stream, data_keys)
+    if "seq_num" in columns.table:
+        for key, rows in columns.arrays.items():
+            rows.pair(len(columns.table["seq_num"]), f"{key!r} of stream {name!r}")
+    return columns
+
+
+def growing_columns(stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
+    """Return the columns of a stream that is being written, of which some may be ahead."""
+    columns = _unpaired_columns(stream, data_keys)
+    columns.drop_repeated_rows()
+    for key, rows in columns.arrays.items():
+        rows.pair_as_declared(data_keys[key])
+    return columns
+
+
+def _unpaired_columns(stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
     table: dict[str, list[Any]] = {}
     arrays: dict[str, ArrayRows] = {}
     for part_name, part in stream.base.items():
@@ -181,10 +235,32 @@ def _columns(name: str, stream: Any, data_keys: Mapping[str, Any]) -> _Columns:
             table |= _table_columns(stream, part, data_keys)
         elif part_name in data_keys:
             arrays[part_name] = ArrayRows(part)
-    if "seq_num" in table:
-        for key, rows in arrays.items():
-            rows.pair(len(table["seq_num"]), f"{key!r} of stream {name!r}")
-    return _Columns(table, arrays, data_keys, float(stream.metadata["time"]))
+    return _Columns(in_measured_order(table), arrays, data_keys, float(stream.metadata["time"]))
+
+
+def in_measured_order(table: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the columns of a table with their rows as they were measured.
+
+    Tiled asks its database for no order. PostgreSQL gives rows as they lie on its pages, so that
+    with two writers the last row of a batch came before the others, and every array beside was
+    paired with the wrong row. Sequence numbers rise by one or go back, after a pause; where they
+    leap, the rows are out of order, and their times tell the right one. Otherwise they are left
+    alone, for a clock may be set back.
+
+    Examples
+    --------
+    >>> in_measured_order({"seq_num": [1, 4, 2, 3], "time": [0.1, 0.4, 0.2, 0.3]})["seq_num"]
+    [1, 2, 3, 4]
+    >>> in_measured_order({"seq_num": [1, 2, 2, 3], "time": [5.1, 5.2, 4.9, 5.0]})["time"]
+    [5.1, 5.2, 4.9, 5.0]
+    """
+    seq_nums, times = table.get("seq_num"), table.get("time")
+    if not seq_nums or times is None:
+        return table
+    if all(now <= before + 1 for before, now in itertools.pairwise([0, *seq_nums])):
+        return table
+    rows = sorted(range(len(seq_nums)), key=lambda row: (times[row], seq_nums[row]))
+    return {key: [values[row] for row in rows] for key, values in table.items()}
 
 
 def _table_columns(stream: Any, part: Any, data_keys: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -204,30 +280,32 @@ def _or_none(value: Any) -> Any:
     return None if value is None or type(value).__name__ == "NAType" else value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return metadata as plain dictionaries and lists."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 
-def _places(client: Container) -> Iterator[Container]:
+def run_places(client: Container) -> Iterator[Container]:
+    """Yield where runs may stand: the container itself, and the one called `raw` below it."""
     yield client
     raw = find_node(client, "raw")
-    if raw is not None and not _is_run(raw):
+    if raw is not None and not is_run(raw):
         yield raw
 
 
-def _is_run(node: Any) -> bool:
+def is_run(node: Any) -> bool:
+    """Whether a node of Tiled is a Bluesky run."""
     return any(spec.name == "BlueskyRun" for spec in node.specs)
 
 
 def _nothing_found(places: list[Container], uid: str) -> str:
     """Return the sentence that says what there is instead."""
     latest = [
-        key for place in places for key, node in place.items().tail(_MOST_LISTED) if _is_run(node)
+        key for place in places for key, node in place.items().tail(_MOST_LISTED) if is_run(node)
     ]
     if not latest:
         return f"no run {uid!r}: there is no run at all in this archive; is it the right one?"

@@ -1,12 +1,14 @@
 """Runs into Tiled while they are measured, without the measurement waiting for Tiled.
 
 `ArchiveWriter` is a callback for the RunEngine. In the RunEngine's thread it writes to disk only;
-one thread of its own reads the logs and writes to Tiled. When Tiled fails, the run is pending:
-`pending_runs.upload_pending` uploads it later, from its log.
+one thread of its own reads the logs and writes to Tiled. When Tiled fails, that thread waits a
+little and tries the same run again, from its log, before any later one; what is left when the
+writer is closed is pending, and `pending_runs.upload_pending` uploads it.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from phasepilot.agent.archive.run_upload import RunUpload
 
 logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+# A run that Tiled refuses for what it holds must not be tried for ever; a server that is gone is.
+_MOST_REFUSALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,11 @@ class ArchiveWriter:
         self._client: Container | None = None
         self._uploads: dict[str, RunUpload] = {}
         self._problems: dict[str, str] = {}
+        self._n_refusals: dict[str, int] = {}
+        self._pause_s = 0.0
         self._state: dict[str, bool] = {}  # uid of each run seen -> whether it is in Tiled
         self._grown: dict[str, None] = {}  # uids whose logs have grown, oldest first
+        self._given_up: set[str] = set()
         self._is_closing = False
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="phasepilot-archive", daemon=True)
@@ -89,7 +98,7 @@ class ArchiveWriter:
         with self._news:
             for uid in run_uids:
                 self._state.setdefault(uid, False)
-                if uid not in self._problems:
+                if uid not in self._given_up:
                     self._grown[uid] = None
             self._news.notify()
 
@@ -114,11 +123,13 @@ class ArchiveWriter:
         while (uid := self._next()) is not None:
             try:
                 self._upload(uid)
-            except Exception as error:  # whatever Tiled does, the next run is tried again
-                self._give_up(uid, error)
+            except Exception as error:  # whatever Tiled does, the writer goes on
+                self._note_failure(uid, error)
 
     def _next(self) -> str | None:
         with self._news:
+            if self._pause_s:
+                self._wait_out_the_pause()
             self._news.wait_for(lambda: self._grown or self._is_closing)
             if not self._grown:
                 return None
@@ -126,26 +137,40 @@ class ArchiveWriter:
             del self._grown[uid]
             return uid
 
+    def _wait_out_the_pause(self) -> None:
+        until = time.monotonic() + self._pause_s
+        while not self._is_closing and (left_s := until - time.monotonic()) > 0:
+            self._news.wait(left_s)
+
     def _upload(self, uid: str) -> None:
         from phasepilot.agent.archive.run_upload import RunUpload
 
-        if self._state[uid] or uid in self._problems:
-            return  # the stop document was read before the news of it came, or Tiled has failed
+        if self._state[uid] or uid in self._given_up:
+            return  # the stop document was read before the news of it came, or Tiled refuses it
         if self._client is None:
             self._client = self._connect()
-        if uid not in self._uploads:
-            self._uploads[uid] = RunUpload(
-                log_path(self._log.directory, uid), self._client, batch_size=self._batch_size
-            )
-        if self._uploads[uid].advance():
-            for note in self._uploads[uid].finish():
-                logger.warning("Run %s in Tiled: %s", uid, note)
-            del self._uploads[uid]
-            with self._news:
+        upload = self._uploads.get(uid)
+        if upload is None:
+            log = log_path(self._log.directory, uid)
+            upload = RunUpload(log, self._client, batch_size=self._batch_size)
+            self._uploads[uid] = upload
+        elif uid in self._problems:
+            # What the failed attempt left in Tiled may hold a batch twice, or half of one.
+            upload.begin_again(self._client)
+        has_stopped = upload.advance()
+        notes = upload.finish() if has_stopped else []
+        for note in notes:
+            logger.warning("Run %s in Tiled: %s", uid, note)
+        with self._news:
+            self._pause_s = 0.0
+            if self._problems.pop(uid, None):
+                logger.info("Run %s gets into Tiled after all.", uid)
+            if has_stopped:
+                del self._uploads[uid]
                 self._state[uid] = True
 
-    def _give_up(self, uid: str, error: Exception) -> None:
-        self._uploads.pop(uid, None)
+    def _note_failure(self, uid: str, error: Exception) -> None:
+        """Put the run first in the queue again, so that runs get into Tiled in their order."""
         self._client = None
         sentence = (
             f"Run {uid} did not get into Tiled ({first_line(error)});"
@@ -153,8 +178,38 @@ class ArchiveWriter:
         )
         with self._news:
             self._problems[uid] = sentence
-            self._grown.pop(uid, None)
+            self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+            if is_refusal(error):
+                self._n_refusals[uid] = self._n_refusals.get(uid, 0) + 1
+            if self._is_closing:
+                self._grown.clear()  # there is no time to wait for Tiled: what is left is pending
+            elif self._n_refusals.get(uid, 0) == _MOST_REFUSALS:
+                self._given_up.add(uid)
+                self._grown.pop(uid, None)
+            else:
+                self._grown = {uid: None, **self._grown}
         logger.warning("%s", sentence)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether Tiled answered, and would not have the run; False if it did not answer."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__
+    response = next(
+        (found for one in causes if (found := getattr(one, "response", None)) is not None), None
+    )
+    if response is not None:
+        return bool(response.status_code < 500)
+    return not any(isinstance(one, OSError | _transport_errors()) for one in causes)
+
+
+def _transport_errors() -> type[Exception]:
+    import httpx
+
+    return httpx.TransportError
 
 
 def first_line(error: Exception) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _EXTRA_OF = {
     **dict.fromkeys(("torch", "onnx", "pyarrow", "pymatgen", "numba", "sklearn"), "train"),
+    **dict.fromkeys(("dask", "distributed", "h5py"), "replay"),
+    **dict.fromkeys(("databroker", "mongomock", "pymongo"), "databroker"),
     **dict.fromkeys(("ophyd", "tiled"), "sim"),
     **dict.fromkeys(("pyFAI", "fabio", "h5py", "hdf5plugin"), "images"),
     "zmq": "zmq",

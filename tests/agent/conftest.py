@@ -6,6 +6,7 @@ import pytest
 from steered_run import SteeredRun, record_steered_run
 from tiled.client import utils as tiled_retries
 from tiled.client.container import Container
+from tiled_process import TiledProcess
 
 from phasepilot.agent.archive.tiled_client import runs_container
 from phasepilot.agent.archive.tiled_server import EmbeddedTiledServer, embedded_tiled_server
@@ -16,6 +17,13 @@ def tiled_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedT
     directory = tmp_path_factory.mktemp("tiled")
     with embedded_tiled_server(directory, readable_storage=[directory / "files"]) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def tiled_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TiledProcess]:
+    """A server in a process of its own, with people and API keys."""
+    with TiledProcess(tmp_path_factory.mktemp("served")) as process:
+        yield process
 
 
 @pytest.fixture

@@ -166,11 +166,11 @@ def test_a_tiled_that_never_answers_stops_neither_the_run_nor_the_end(run_engine
     answered.set()
 
 
-def test_after_a_failure_the_next_run_is_tried_again(tmp_path, container):
-    containers = [ConnectionError("no route to Tiled"), container]
+def test_after_a_failure_the_same_run_is_tried_again_before_the_next(tmp_path, container):
+    places = [ConnectionError("no route to Tiled"), container]
 
     def connect_at_the_second_try():
-        place = containers.pop(0)
+        place = places.pop(0)
         if isinstance(place, Exception):
             raise place
         return place
@@ -178,12 +178,29 @@ def test_after_a_failure_the_next_run_is_tried_again(tmp_path, container):
     writer = ArchiveWriter(tmp_path, connect_at_the_second_try)
     first = send(make_run([np.zeros(40)]), writer)
     wait_until(lambda: writer.problems)
+    assert "no route to Tiled" in writer.problems[0]
     second = send(make_run([np.zeros(40)]), writer)
+    wait_until(lambda: not writer.problems)
+    summary = writer.close(timeout_s=60)
+
+    assert (summary.uploaded, summary.pending) == ((first, second), ())
+    assert list(container) == [first, second]
+    assert pending_logs(tmp_path) == []
+
+
+def test_a_run_that_tiled_refuses_again_and_again_does_not_keep_the_next_one_out(
+    tmp_path, container
+):
+    taken = make_run([np.zeros(40)])
+    container.create_container(taken[0][1]["uid"])
+    writer = ArchiveWriter(tmp_path, container)
+    first = send(taken, writer)
+    second = send(make_run([np.zeros(40)]), writer)
+    wait_until(lambda: second in container)
     summary = writer.close(timeout_s=60)
 
     assert (summary.uploaded, summary.pending) == ((second,), (first,))
-    assert "no route to Tiled" in summary.problems[0]
-    assert [log.name for log in pending_logs(tmp_path)] == [f"{first}.documents"]
+    assert "is in Tiled already" in summary.problems[0]
 
 
 def test_a_run_broken_off_is_closed_as_aborted_in_tiled_only(tmp_path, container):

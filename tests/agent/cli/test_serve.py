@@ -38,7 +38,7 @@ def test_a_watcher_sees_what_the_served_agent_finds(tmp_path: Path, run_engine: 
     assert made.exit_code == 0, made.output
     with served_agent(tmp_path, "--curve", str(keys)) as served, contextlib.ExitStack() as stack:
         command = [
-            *(COMMAND, "watch", "--once", "--zmq", served.results),
+            *(COMMAND, "watch", "--runs", "1", "--zmq", served.results),
             *("--key", str(keys / "watcher.key_secret")),
             *("--server-key", str(keys / "agent.key")),
         ]

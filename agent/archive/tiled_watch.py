@@ -1,0 +1,213 @@
+"""Live runs in a Tiled server, as documents, while somebody else's writer puts them there.
+
+Tiled's websockets tell that something has grown; what has grown is read from the columns, as a
+replay reads it. So frames and motor positions cannot be mispaired, a message that is lost costs
+time and no frame, and what is said live is what a replay says.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+from bluesky_tiled_plugins import subscribe_to_streams
+from tiled.client.container import Container
+
+from phasepilot.agent.archive.document_codec import Document
+from phasepilot.agent.archive.growing_run import GrowingRun
+from phasepilot.agent.archive.tiled_columns import is_run
+from phasepilot.agent.archive.tiled_upload import first_line
+from phasepilot.agent.errors import ArchiveError
+
+logger = logging.getLogger(__name__)
+
+_CONNECT_TIMEOUT_S = 10.0
+# How long a message that never came may delay a frame.
+_POLL_S = 2.0
+# How long a run may go unseen when the websockets are dead.
+_SEARCH_S = 10.0
+_BEHIND_S = 0.05
+_MOST_OPEN_RUNS = 8
+_LATEST = 20
+
+
+class TiledWatch:
+    """Follows the runs that are measured while it is open; use it as a context.
+
+    Parameters
+    ----------
+    container : Container
+        Where the runs are written: the catalog itself, not the server's root above it.
+    streams : tuple of str
+        Streams whose events wake it; others are read along with them.
+    note : callable
+        Told, in a sentence, when the server goes away and when it is back.
+    """
+
+    def __init__(
+        self,
+        container: Container,
+        *,
+        streams: tuple[str, ...] = ("primary",),
+        note: Callable[[str], None] = logger.warning,
+    ) -> None:
+        self._container = container
+        self._streams = dict.fromkeys(streams, ("seq_num",))
+        self._note = note
+        self._news = threading.Condition()
+        self._grown: set[str] = set()
+        self._followed: set[str] = set()
+        self._done: set[str] = set()
+        self._is_closed = False
+        self._began_s = time.time()
+        self._open: dict[str, GrowingRun] = {}
+        self._subscriptions = contextlib.ExitStack()
+
+    def __enter__(self) -> "TiledWatch":
+        self._follow_latest()
+        self._subscribe()
+        # Again, for what began in between.
+        self._follow_latest()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let `documents` end, and disconnect."""
+        with self._news:
+            self._is_closed = True
+            self._news.notify_all()
+        self._subscriptions.close()
+
+    def documents(self) -> Iterator[tuple[str, Document]]:
+        """Yield the documents of the runs that are open now and of all that begin, until closed."""
+        wait_s, searched_s = _POLL_S, time.monotonic()
+        while not self._is_closed:
+            uids = self._next(wait_s)
+            try:
+                if time.monotonic() - searched_s > _SEARCH_S:
+                    searched_s = time.monotonic()
+                    self._follow_latest()
+                yield from self._read(uids)
+            except httpx.TransportError as error:
+                self._wait_for_server(error)
+            wait_s = _BEHIND_S if any(run.is_behind for run in self._open.values()) else _POLL_S
+
+    def _next(self, wait_s: float) -> list[str]:
+        """Wait for news, but not for ever, and return which runs to look at."""
+        with self._news:
+            self._news.wait_for(lambda: self._grown or self._is_closed, wait_s)
+            grown, self._grown = self._grown, set()
+        return [*self._open, *(uid for uid in grown if uid not in self._open)]
+
+    def _read(self, uids: list[str]) -> Iterator[tuple[str, Document]]:
+        for uid in uids:
+            run = self._open.setdefault(uid, GrowingRun(self._container, uid))
+            try:
+                yield from run.new_documents()
+            except httpx.HTTPStatusError as error:
+                # Its writer has taken it away to write it anew, or writes just now: look later.
+                logger.info("Run %s cannot be read now: %s", uid, first_line(error))
+            if run.has_stopped:
+                del self._open[uid]
+                self._followed.discard(uid)
+                self._done.add(uid)
+        while len(self._open) > _MOST_OPEN_RUNS:
+            # Its writer died long ago.
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            self._followed.discard(oldest)
+
+    def _follow_latest(self) -> None:
+        """Follow the latest runs that go on, or that began and ended unseen."""
+        for uid, node in self._container.items().tail(_LATEST):
+            if uid in self._done or not is_run(node):
+                continue
+            is_new = node.metadata["start"]["time"] >= self._began_s
+            if is_new or not node.metadata.get("stop"):
+                self._follow(uid)
+
+    def _follow(self, uid: str) -> None:
+        self._followed.add(uid)
+        self._wake(uid)
+
+    def _wake(self, uid: str) -> None:
+        with self._news:
+            if uid in self._followed:
+                self._grown.add(uid)
+                self._news.notify()
+
+    def _subscribe(self) -> None:
+        """Connect the websockets.
+
+        Raises
+        ------
+        ArchiveError
+            If the server has none, or does not let this key use them.
+        """
+        context = self._container.context
+        if context.server_info.authentication.providers:
+            _check_key(context)
+        root = self._container.subscribe()
+        root.child_created.add_callback(self._on_created)
+        root.child_metadata_updated.add_callback(self._on_updated)
+        connected = threading.Event()
+
+        def connect() -> None:
+            root.start_in_thread(None)
+            connected.set()
+
+        # Tiled's client waits without an end for a connection that is refused.
+        threading.Thread(target=connect, daemon=True).start()
+        if not connected.wait(_CONNECT_TIMEOUT_S):
+            raise ArchiveError(
+                "Tiled must answer on a websocket, but did not within"
+                f" {_CONNECT_TIMEOUT_S:g} s; does its configuration have a streaming_cache?"
+            )
+        self._subscriptions.callback(root.disconnect)
+        rows = subscribe_to_streams(
+            self._container,
+            lambda update: self._wake(update.run_uid),
+            streams=self._streams,
+            run_filter=self._is_wanted,
+        )
+        self._subscriptions.callback(rows.disconnect)
+
+    def _is_wanted(self, update: Any) -> bool:
+        started = (update.metadata.get("start") or {}).get("time", 0.0)
+        return bool(started >= self._began_s or update.key in self._followed)
+
+    def _on_created(self, update: Any) -> None:
+        if any(getattr(spec, "name", None) == "BlueskyRun" for spec in update.specs or ()):
+            self._follow(update.key)
+
+    def _on_updated(self, update: Any) -> None:
+        self._wake(update.key)
+
+    def _wait_for_server(self, error: Exception) -> None:
+        self._note(f"Tiled does not answer ({first_line(error)}); waiting for it")
+        self._subscriptions.close()
+        while not self._is_closed:
+            with self._news:
+                self._news.wait_for(lambda: self._is_closed, _POLL_S)
+            with contextlib.suppress(httpx.TransportError, ArchiveError):
+                self._subscribe()
+                self._follow_latest()
+                self._note("Tiled answers again")
+                return
+
+
+def _check_key(context: Any) -> None:
+    """Raise unless the key may do what the websockets of Tiled's client need: make a key."""
+    try:
+        made = context.create_api_key(expires_in=60, note="websocket")
+        context.revoke_api_key(made["first_eight"])
+    except httpx.HTTPStatusError as error:
+        raise ArchiveError(
+            "the API key must have the scopes create:apikeys and revoke:apikeys besides those for"
+            f" reading, because websockets get keys of their own ({first_line(error)})"
+        ) from error

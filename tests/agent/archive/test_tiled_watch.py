@@ -1,0 +1,170 @@
+"""Live runs followed over the websockets of a Tiled server in another process."""
+
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from bluesky import RunEngine
+from experiment import Emitted, PausesOnce, configuration, make_beamline
+from steered_run import assert_same_to_the_bit
+from tiled_process import READ_SCOPES, WRITE_SCOPES, TiledProcess
+
+from phasepilot.agent.archive.tiled_client import connected, runs_container
+from phasepilot.agent.archive.tiled_upload import ArchiveWriter
+from phasepilot.agent.archive.tiled_watch import TiledWatch
+from phasepilot.agent.errors import ArchiveError
+from phasepilot.agent.phase_agent import PhaseAgent
+from phasepilot.plans.compression_scan import compression_scan
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(480),
+    # Tiled's client uses websockets in a way that their version 17 calls outdated.
+    pytest.mark.filterwarnings(r"ignore:connect\(\) must be used:DeprecationWarning"),
+]
+WATCH_SCOPES = [*READ_SCOPES, "create:apikeys", "revoke:apikeys"]
+
+
+class Follower(threading.Thread):
+    """Feeds a fresh agent what a watch yields until a run has stopped, in a thread of its own."""
+
+    def __init__(self, watch: TiledWatch) -> None:
+        super().__init__(daemon=True)
+        self.agent, self.emitted, self._watch = PhaseAgent(configuration()), Emitted(), watch
+        self.times: dict[int, float] = {}
+
+    def run(self) -> None:
+        for name, doc in self._watch.documents():
+            self.emitted(name, doc)
+            self.agent(name, doc)
+            if name == "event":
+                self.times.setdefault(doc["seq_num"], time.time() - doc["time"])
+            if name == "stop":
+                return
+
+
+def steer(run_engine, writer, *extra, pause_at=None):
+    """Run a steered scan, written to Tiled event by event; return uid and live report."""
+    beamline, agent = make_beamline(), PhaseAgent(configuration())
+    for callback in (agent, writer, *extra):
+        run_engine.subscribe(callback)
+    plan = compression_scan(
+        [beamline.detector], beamline.cell, 1.4, 3.0, step=0.2, advisor=agent, advice_timeout_s=30
+    )
+    if pause_at is None:
+        (uid,) = run_engine(plan)
+    else:
+        pause = PausesOnce(run_engine, pause_at)
+        run_engine.subscribe(pause)
+        with pytest.raises(Exception, match="paused"):
+            run_engine(plan)
+        pause.join()
+        (uid,) = run_engine.resume()
+    return uid, agent.report(uid)
+
+
+@pytest.mark.parametrize("pause_at", [None, 5])
+def test_a_watch_says_what_was_said_at_the_beamline_to_the_bit(
+    tiled_process: TiledProcess, run_engine: RunEngine, tmp_path: Path, pause_at: int | None
+) -> None:
+    key, name = tiled_process.api_key(WRITE_SCOPES), f"watched_{pause_at}"
+    watch_key = tiled_process.api_key(WATCH_SCOPES)
+    with tiled_process.client(key) as client:
+        place = runs_container(client, name)
+        with (
+            connected(place.uri, api_key=watch_key) as watched,
+            TiledWatch(watched) as watch,
+        ):
+            follower = Follower(watch)
+            follower.start()
+            writer = ArchiveWriter(tmp_path, place, batch_size=1)
+            uid, live = steer(run_engine, writer, pause_at=pause_at)
+            writer.close(timeout_s=60)
+            follower.join(30)
+            # Closing the watch would end it, too.
+            assert not follower.is_alive()
+    follower.agent.wait()
+    assert not follower.agent.problems
+    assert_same_to_the_bit(follower.agent.report(uid).advice, live.advice)
+    numbers = [doc["seq_num"] for doc in follower.emitted.events("primary")]
+    assert sorted(set(numbers)) == list(range(1, len(live.advice) + 1))
+    assert len(numbers) > len(live.advice) or pause_at is None
+
+
+def test_a_watch_that_comes_late_begins_with_the_first_frame(
+    tiled_process: TiledProcess, run_engine: RunEngine, tmp_path: Path
+) -> None:
+    watch_key = tiled_process.api_key(WATCH_SCOPES)
+    with tiled_process.client(tiled_process.api_key(WRITE_SCOPES)) as client:
+        place = runs_container(client, "late")
+        writer = ArchiveWriter(tmp_path, place, batch_size=1)
+        with ExitStack() as stack:
+            followers: list[Follower] = []
+
+            def join_late(name: str, doc) -> None:
+                if name == "event" and doc["seq_num"] == 6 and not followers:
+                    while not (len(place) and "primary" in place.values().first()):
+                        time.sleep(0.02)
+                    watched = stack.enter_context(connected(place.uri, api_key=watch_key))
+                    watch = stack.enter_context(TiledWatch(watched))
+                    followers.append(Follower(watch))
+                    followers[0].start()
+
+            uid, live = steer(run_engine, writer, join_late)
+            writer.close(timeout_s=60)
+            followers[0].join(30)
+            assert not followers[0].is_alive()
+    follower = followers[0]
+    follower.agent.wait()
+    assert_same_to_the_bit(follower.agent.report(uid).advice, live.advice)
+
+
+# Not solved: frames are missing afterwards. A replay of the run has them all.
+@pytest.mark.xfail(reason="a watch loses frames when its server dies", strict=False)
+# The threads of Tiled's own subscriptions end with an error when their server is gone.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.usefixtures("patient_for_a_second")
+def test_a_watch_whose_server_dies_waits_for_it_and_misses_no_frame(
+    tiled_process: TiledProcess, run_engine: RunEngine, tmp_path: Path
+) -> None:
+    watch_key, notes = tiled_process.api_key(WATCH_SCOPES), []
+    with tiled_process.client(tiled_process.api_key(WRITE_SCOPES)) as client:
+        place = runs_container(client, "dies_watched")
+        with (
+            connected(place.uri, api_key=watch_key) as watched,
+            TiledWatch(watched, note=notes.append) as watch,
+        ):
+            follower = Follower(watch)
+            follower.start()
+            writer = ArchiveWriter(tmp_path, place, batch_size=1)
+
+            def kill_once(name: str, doc) -> None:
+                if name == "event" and doc["seq_num"] == 8 and not killed:
+                    while not follower.times:
+                        time.sleep(0.02)
+                    killed.append(True)
+                    tiled_process.kill()
+
+            killed: list[bool] = []
+            uid, live = steer(run_engine, writer, kill_once)
+            while not notes:
+                time.sleep(0.05)
+            tiled_process.start()
+            follower.join(120)
+            assert not follower.is_alive()
+            assert writer.close(timeout_s=120).uploaded == (uid,)
+    follower.agent.wait()
+    assert notes[0].startswith("Tiled does not answer")
+    assert notes[-1] == "Tiled answers again"
+    assert_same_to_the_bit(follower.agent.report(uid).advice, live.advice)
+
+
+def test_a_key_without_the_scopes_for_websockets_is_told(tiled_process: TiledProcess) -> None:
+    with (
+        tiled_process.client(tiled_process.api_key(READ_SCOPES)) as client,
+        pytest.raises(ArchiveError, match="scopes create:apikeys and revoke:apikeys"),
+        TiledWatch(client),
+    ):
+        pass

@@ -1,0 +1,89 @@
+"""Replays on Dask: a scheduler and workers in processes of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from recorded_documents import record_run
+from steered_run import assert_same_to_the_bit
+from tiled_process import free_port
+
+from phasepilot.agent.archive.document_files import DocumentFiles
+from phasepilot.agent.archive.run_query import RunQuery
+from phasepilot.agent.errors import ReplayError
+from phasepilot.agent.replay_cluster import judge_runs, local_workers, workers_of
+
+pytest.importorskip("distributed", reason="needs the extra replay")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(480),
+    # Left by distributed's own sockets and event loops when a cluster ends.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory):
+    directory = tmp_path_factory.mktemp("logs")
+    recorded = {run.uid: run for run in (record_run(directory, seed=seed) for seed in range(4))}
+    (directory / "broken.documents").write_bytes(b"")
+    (directory / "broken.documents").unlink()
+    return directory, recorded
+
+
+def test_workers_say_the_same_to_the_bit_and_load_the_network_once_each(runs) -> None:
+    directory, recorded = runs
+    source = DocumentFiles(directory)
+    uids = [found.uid for found in source.find(RunQuery())]
+    with local_workers(2) as client:
+        outcomes = list(judge_runs(client, source, [*uids, *uids, "not-there"], None))
+    assert sorted(outcome.run_uid for outcome in outcomes) == sorted([*uids, *uids, "not-there"])
+    for outcome in outcomes:
+        if outcome.run_uid == "not-there":
+            assert "no run 'not-there'" in outcome.failure
+            continue
+        assert outcome.failure == ""
+        assert outcome.result.differences == ()
+        assert_same_to_the_bit(outcome.result.advice, recorded[outcome.run_uid].advice)
+    processes = {outcome.process_id for outcome in outcomes}
+    assert os.getpid() not in processes
+    assert len(processes) == 2
+    assert {outcome.n_models_loaded for outcome in outcomes if outcome.result} == {1}
+
+
+def test_a_scheduler_that_runs_already_is_used(runs, tmp_path: Path) -> None:
+    directory, recorded = runs
+    address = f"tcp://127.0.0.1:{free_port()}"
+    python = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    port = address.rpartition(":")[2]
+    scheduler = subprocess.Popen(
+        [*python, "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"], **quiet
+    )
+    worker = subprocess.Popen(
+        [*python, "worker", address, "--nworkers", "1", "--nthreads", "1", "--no-dashboard"],
+        **quiet,
+    )
+    try:
+        uids = list(recorded)
+        with workers_of(address) as client:
+            client.wait_for_workers(1, timeout=60)
+            outcomes = list(judge_runs(client, DocumentFiles(directory), uids[:2], None))
+        assert [outcome.failure for outcome in outcomes] == ["", ""]
+    finally:
+        for process in (worker, scheduler):
+            process.terminate()
+            process.wait(20)
+
+
+def test_an_address_where_nobody_answers_is_told() -> None:
+    with (
+        pytest.raises(ReplayError, match="a Dask scheduler must answer at"),
+        workers_of(f"tcp://127.0.0.1:{free_port()}"),
+    ):
+        pass
