@@ -244,7 +244,11 @@ def _recorded_configuration(settings: Mapping[str, Any]) -> AgentConfiguration:
 
 
 def _model_problems(settings: Mapping[str, Any], agent: PhaseAgent) -> list[str]:
-    was, now = settings.get("agent_model_sha256"), agent.settings()["agent_model_sha256"]
-    if was is None or was == now:
-        return []
-    return [f"the run was judged by another network (sha256 {str(was)[:12]}, now {str(now)[:12]})"]
+    now = agent.settings()
+    judges = {"agent_model_sha256": "network", "agent_image_sha256": "geometry or mask of images"}
+    return [
+        f"the run was judged by another {what} (sha256 {str(settings[key])[:12]}, now"
+        f" {str(now.get(key))[:12]})"
+        for key, what in judges.items()
+        if key in settings and settings[key] != now.get(key)
+    ]

@@ -12,7 +12,7 @@ from typing import Any
 from phasepilot.agent.configuration import configuration_from_json
 from phasepilot.agent.errors import ConfigurationError
 from phasepilot.agent.phase_agent import PhaseAgent
-from phasepilot.agent.replay import SAMPLE_ORDER_KEY, Document, differences, recorded_settings
+from phasepilot.agent.replay import SAMPLE_ORDER_KEY, Document, differences
 from phasepilot.agent.report.build_record import AGENT_STREAM, recorded_advice
 from phasepilot.agent.screening import SAMPLES_KEY, TIME_FIELD_KEY, ScreeningAdvisor
 from phasepilot.models.steering.sample_belief import SampleSite
@@ -56,7 +56,7 @@ def replay_screening(runs: Iterable[Sequence[Document]]) -> ScreeningReplay:
         (list(run) for run in runs if run and "sample_name" in run[0][1]),
         key=lambda run: float(run[0][1]["time"]),
     )
-    settings = next(filter(None, map(recorded_settings, of_samples)), {})
+    settings = next(filter(None, map(_recorded_settings, of_samples)), {})
     agent, advisor = _fresh(settings)
     told: list[str] = []
     n_recorded = 0
@@ -67,6 +67,14 @@ def replay_screening(runs: Iterable[Sequence[Document]]) -> ScreeningReplay:
         name = run[0][1]["sample_name"]
         told += [f"{name}, {one}" for one in differences(repeated, recorded)]
     return ScreeningReplay(advisor, n_recorded, tuple(told))
+
+
+def _recorded_settings(run: Sequence[Document]) -> dict[str, Any]:
+    """Return the settings of the agent that steered a run; empty if none is on record."""
+    for name, doc in run:
+        if name == "descriptor" and doc.get("name") == AGENT_STREAM:
+            return dict(doc.get("configuration", {}).get(AGENT_STREAM, {}).get("data", {}))
+    return {}
 
 
 def _fresh(settings: dict[str, Any]) -> tuple[PhaseAgent, ScreeningAdvisor]:

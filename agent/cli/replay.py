@@ -51,7 +51,7 @@ def replay(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="Agent configuration (JSON), for runs that carry none.",
+            help="Agent configuration (YAML or JSON), for runs that carry none.",
             exists=True,
             dir_okay=False,
         ),
@@ -127,9 +127,9 @@ class _Job:
 def _configuration(path: Path | None) -> "AgentConfiguration | None":
     if path is None:
         return None
-    from phasepilot.agent.configuration import configuration_from_json
+    from phasepilot.agent.configuration_file import read_configuration
 
-    return configuration_from_json(path.read_text())
+    return read_configuration(path)
 
 
 def _results_folder(path: Path | None) -> "ResultsFolder | None":
