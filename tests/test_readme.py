@@ -1,4 +1,4 @@
-"""The README's code runs, and its commands exist."""
+"""The README's code runs, and its commands and those of the results exist."""
 
 import re
 import shutil
@@ -15,6 +15,7 @@ from phasepilot.agent.cli import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+RESULTS = (ROOT / "docs/results.md").read_text()
 SESSION, QUESTION, ARCHIVE, SIMULATION = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 
 
@@ -61,7 +62,7 @@ def scan(beamline: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "command", sorted(set(re.findall(r"(?:`|    )phasepilot ([a-z]+)\b", README)))
+    "command", sorted(set(re.findall(r"(?:`|    )phasepilot ([a-z]+)\b", README + RESULTS)))
 )
 def test_every_command_named_exists(command: str) -> None:
     assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
@@ -71,6 +72,10 @@ def test_every_file_named_exists() -> None:
     linked = re.findall(r"\]\((?!http)([^)]+)\)|`([a-z_./-]+\.(?:md|json|yaml|py))`", README)
     for pair in linked:
         assert (ROOT / (pair[0] or pair[1])).exists(), pair
+    for page in re.findall(r"\]\((?!http)([^)]+)\)", RESULTS):
+        assert (ROOT / "docs" / page).exists(), page
+    for script in re.findall(r"(benchmarks/\w+\.py)", RESULTS):
+        assert (ROOT / script).exists(), script
 
 
 def test_the_make_targets_exist() -> None:
