@@ -23,7 +23,7 @@ from phasepilot.models.benchmarks.compression_following import (
     prepared_frames,
     tracked,
 )
-from phasepilot.models.tracking.phase_state import SeenIn
+from phasepilot.models.tracking.phase_state import SeenIn, TrackerSettings
 
 RATES_PER_10000 = (100.0, 30.0, 10.0, 3.0, 1.0)
 # Down to the rate that is promised: lines that cross make exceptions, which come seldom.
@@ -54,19 +54,26 @@ def unalarmed(task: Task) -> NullRun:
 
 
 def excursions(runs: Sequence[NullRun], kind: SeenIn, level: float) -> tuple[int, int]:
-    """Return how many times evidence rises above a level, in all and while learning."""
-    rises = [np.diff((one.evidence[kind] >= level).astype(int), prepend=0) == 1 for one in runs]
-    pairs = list(zip(rises, runs, strict=True))
-    return (
-        sum(int(rise.sum()) for rise in rises),
-        sum(int((rise & one.is_learning).sum()) for rise, one in pairs),
-    )
+    """Return how many times evidence rises above a level, in all and while learning.
+
+    It counts as above until it has been below for as many frames as take an alarm back.
+    """
+    n_quiet = TrackerSettings().quiet_frames
+    n_all = n_learning = 0
+    for one in runs:
+        is_high = one.evidence[kind] >= level
+        is_held = np.convolve(is_high, np.ones(n_quiet + 1))[: is_high.size] > 0.5
+        is_rise = np.diff(is_held.astype(int), prepend=0) == 1
+        n_all += int(is_rise.sum())
+        n_learning += int((is_rise & one.is_learning).sum())
+    return n_all, n_learning
 
 
 def levels_of(runs: Sequence[NullRun], kind: SeenIn, rates: Sequence[float]) -> FloatArray:
     """Return the lowest levels that are risen above no more often than each rate, from then on."""
     n_frames = sum(one.n_frames for one in runs)
-    grid = np.arange(0.2, 80.0, 0.05)
+    highest = max(float(one.evidence[kind].max()) for one in runs)
+    grid = np.arange(0.2, highest + 0.1, 0.05)
     found = np.array([excursions(runs, kind, float(level))[0] for level in grid]) * 1e4 / n_frames
     return np.array(
         [grid[min(np.flatnonzero(found > rate)[-1] + 1, grid.size - 1)] for rate in rates]
