@@ -11,7 +11,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from phasepilot.models.arrays import BoolArray, FloatArray
 from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.preprocessing.preparation import PreparedPattern
-from phasepilot.models.tracking.line_shift import shifted, slope_of
+from phasepilot.models.tracking.line_shift import moved_mask, shifted, slope_of
 from phasepilot.models.tracking.phase_state import TrackerSettings
 
 # How many frames the reference is averaged over: long where there is only noise, but lines of
@@ -158,7 +158,7 @@ def explain(
     for one in components:
         # Lines that move faster than the sample's come into view where its own are known.
         if one.ratio >= 1.0:
-            is_covered &= _moved_mask(one.is_known, one.shift_bins)
+            is_covered &= moved_mask(one.is_known, one.shift_bins)
     if sample_amplitude is None:
         amplitudes = np.full(len(drawn), _amplitude(frame, frame.lines, drawn, is_covered))
     else:
@@ -253,25 +253,13 @@ def averaged(
 def _extended(sample: Component, frame: Frame, explanation: Explanation) -> Component:
     """Return the sample's lines where they came into view for the first time, too."""
     amplitude = explanation.amplitudes[0]
-    is_new = _moved_mask(frame.is_measured, -sample.shift_bins) & ~sample.is_known
+    is_new = moved_mask(frame.is_measured, -sample.shift_bins) & ~sample.is_known
     if not is_new.any() or amplitude <= 0.05:
         return sample
     others = explanation.parts[1:].sum(axis=0)
     back = shifted((frame.lines - others) * frame.is_measured, -sample.shift_bins) / amplitude
     lines = np.where(is_new, back, sample.lines)
     return replace(sample, lines=lines, is_known=sample.is_known | is_new)
-
-
-def _moved_mask(mask: BoolArray, bins: float) -> BoolArray:
-    """Return the mask moved, without the bins next to its ends, which interpolation spoils."""
-    whole, margin = round(bins), 12
-    inner = uniform_filter1d(mask.astype(np.float64), 2 * margin + 1, mode="constant") > 0.999
-    out = np.zeros_like(mask)
-    if whole >= 0:
-        out[whole:] = inner[: inner.size - whole]
-    else:
-        out[:whole] = inner[-whole:]
-    return out
 
 
 def _offset(

@@ -27,7 +27,7 @@ from phasepilot.models.tracking.left_over import (
     significance,
     standardised,
 )
-from phasepilot.models.tracking.line_shift import LineShift, measure_shift, shifted
+from phasepilot.models.tracking.line_shift import LineShift, SeenLines, measure_shift, shifted
 from phasepilot.models.tracking.motion import least_left
 from phasepilot.models.tracking.phase_state import Stage, TrackerSettings
 from phasepilot.models.tracking.tracker_state import TrackerState
@@ -144,8 +144,8 @@ def _track_shift(
         start=np.zeros_like(frame.lines),
     )
     return measure_shift(
-        frame.lines - others,
-        sample.lines,
+        SeenLines(frame.lines - others, frame.is_measured),
+        SeenLines(sample.lines, sample.is_known),
         expected_bins=expected,
         reach_bins=max(2, round(reach)),
     )
@@ -168,8 +168,8 @@ def _moved(state: TrackerState, frame: Frame, shift: LineShift) -> tuple[Compone
         if one.ratio == 0.0:
             continue
         found = measure_shift(
-            frame.lines - (total - drawn[k]),
-            one.lines,
+            SeenLines(frame.lines - (total - drawn[k]), frame.is_measured),
+            SeenLines(one.lines, one.is_known),
             expected_bins=one.shift_bins,
             reach_bins=2,
         )

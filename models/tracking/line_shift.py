@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from phasepilot.models.arrays import FloatArray
+from phasepilot.models.arrays import BoolArray, FloatArray
 
 # About a line and its surroundings.
 _PULL_BINS = 15
 _CONVERGED_BINS = 1e-3
+# Next to where nothing is known, after interpolation.
+_SPOILT_BINS = 12
 _NODES = np.arange(-2, 4)
 _IS_OWN_NODE = np.eye(_NODES.size, dtype=bool)
 _TAP_SCALES = np.where(_IS_OWN_NODE, 1.0, _NODES[:, None] - _NODES).prod(axis=1)
@@ -65,40 +67,76 @@ def slope_of(values: FloatArray) -> FloatArray:
     return slope
 
 
+def moved_mask(mask: BoolArray, bins: float) -> BoolArray:
+    """Return the mask moved, without the bins next to its ends, which interpolation spoils."""
+    whole = round(bins)
+    inner = uniform_filter1d(mask.astype(np.float64), 2 * _SPOILT_BINS + 1, mode="constant") > 0.999
+    out = np.zeros_like(mask)
+    if whole >= 0:
+        out[whole:] = inner[: inner.size - whole]
+    else:
+        out[:whole] = inner[-whole:]
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class SeenLines:
+    """Intensity above background, and in which bins there is any knowledge of it.
+
+    A line that moves out of these would seem to stand still if it were held to be 0 there.
+    """
+
+    lines: FloatArray
+    is_seen: BoolArray
+
+
 def measure_shift(
-    signal: FloatArray, reference: FloatArray, *, expected_bins: float, reach_bins: int
+    signal: SeenLines, reference: SeenLines, *, expected_bins: float, reach_bins: int
 ) -> LineShift:
     """Return the shift of the signal against the reference, within `reach_bins` of the expected.
 
     The nearest whole bin maximises the correlation of the square roots, which counting noise
-    disturbs evenly; Gauss-Newton steps on the same roots then find the fraction.
-
-    Parameters
-    ----------
-    signal, reference : ndarray, shape (n_bins,)
-        Intensity above background; what noise leaves below 0 counts as 0.
+    disturbs evenly; Gauss-Newton steps on the same roots then find the fraction. What noise leaves
+    below 0 counts as 0.
     """
-    root = np.sqrt(np.maximum(signal, 0.0))
-    root_reference = np.sqrt(np.maximum(reference, 0.0))
+    root = np.sqrt(np.maximum(signal.lines, 0.0)) * signal.is_seen
+    root_reference = np.sqrt(np.maximum(reference.lines, 0.0))
+    is_known = moved_mask(reference.is_seen, 0.0)
     centre = round(expected_bins)
-    padded = np.pad(root, reach_bins + abs(centre))
-    window = padded[abs(centre) + centre :][: root.size + 2 * reach_bins]
-    correlation = np.correlate(window, root_reference, mode="valid")
-    bins = float(centre + int(correlation.argmax()) - reach_bins)
-    found = _refined(root, root_reference, bins)
+
+    def at_each_shift(of_signal: FloatArray, of_reference: FloatArray) -> FloatArray:
+        padded = np.pad(of_signal, reach_bins + abs(centre))
+        window = padded[abs(centre) + centre :][: root.size + 2 * reach_bins]
+        return np.correlate(window, of_reference, mode="valid")
+
+    joint = at_each_shift(root, root_reference * is_known)
+    of_signal = at_each_shift(root**2, is_known.astype(np.float64))
+    of_reference = at_each_shift(signal.is_seen.astype(np.float64), root_reference**2 * is_known)
+    likeness = joint / np.sqrt(np.maximum(of_signal * of_reference, 1e-300))
+    bins = float(centre + int(likeness.argmax()) - reach_bins)
+    found = _refined(root, signal.is_seen, root_reference, reference.is_seen, bins)
     least, most = centre - reach_bins - 1.0, centre + reach_bins + 1.0
     return LineShift(min(max(found.bins, least), most), found.uncertainty_bins)
 
 
-def _refined(root: FloatArray, root_reference: FloatArray, bins: float) -> LineShift:
+def _refined(
+    root: FloatArray,
+    is_seen: BoolArray,
+    root_reference: FloatArray,
+    is_known: BoolArray,
+    bins: float,
+) -> LineShift:
     uncertainty = math.inf
     for _ in range(3):
+        is_common = is_seen & moved_mask(is_known, bins)
         model = moved(root_reference, bins)
+        slope = slope_of(model) * is_common
+        model *= is_common
         norm = float(model @ model)
         if norm == 0.0:
             break
         amplitude = float(root @ model) / norm
-        slope = amplitude * slope_of(model)
+        slope *= amplitude
         slope_squared = float(slope @ slope)
         if slope_squared == 0.0:
             break
@@ -110,16 +148,20 @@ def _refined(root: FloatArray, root_reference: FloatArray, bins: float) -> LineS
         uncertainty = math.sqrt(float(pulls @ pulls)) / slope_squared
         if abs(step) < _CONVERGED_BINS:
             break
-    return LineShift(bins + _median_pull(root, root_reference, bins), uncertainty)
+    is_common = is_seen & moved_mask(is_known, bins)
+    return LineShift(bins + _median_pull(root, root_reference, is_common, bins), uncertainty)
 
 
-def _median_pull(root: FloatArray, root_reference: FloatArray, bins: float) -> float:
+def _median_pull(
+    root: FloatArray, root_reference: FloatArray, is_common: BoolArray, bins: float
+) -> float:
     """Return how far most lines still are from the reference: those with another strain are few.
 
     Least squares follows every line; the median over lines, by their weight, only the majority.
     """
     model = moved(root_reference, bins)
-    slope = slope_of(model)
+    slope = slope_of(model) * is_common
+    model *= is_common
     weight = uniform_filter1d(slope**2, _PULL_BINS)
     is_line = weight > 0.01 * weight.max(initial=0.0)
     if not is_line.any():

@@ -13,6 +13,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.tracking.components import Component, Explanation, Frame
+from phasepilot.models.tracking.line_shift import moved_mask
 
 _MOST_LINES = 16
 # A line must be this strong, against the strongest and against its noise, to be watched.
@@ -89,7 +90,8 @@ def watched(sample: Component, frame: Frame) -> WatchedLines | None:
     clear = _CLEAREST * np.sqrt(np.maximum(smooth + level, 0.0) / 5)
     is_top = (smooth == highest) & (smooth > _FAINTEST * smooth.max(initial=0.0)) & (smooth > clear)
     margin = math.ceil(2 * _HALF_BINS)
-    is_top &= sample.is_known
+    # Of a line at the edge of what is known there is more than was seen.
+    is_top &= moved_mask(sample.is_known, 0.0)
     is_top[:margin] = is_top[-margin:] = False
     tops = _alone_first(np.flatnonzero(is_top), smooth)[:_MOST_LINES]
     if tops.size < _FEWEST_LINES:

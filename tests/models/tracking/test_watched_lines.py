@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from phasepilot.models.tracking.tracker_state import TrackerState
 
 LINES = ((1.0, 2.0), (0.6, 2.83), (0.35, 3.46), (0.3, 4.0), (0.25, 4.47), (0.2, 5.2))
 N_BEFORE, N_FRAMES = 40, 80
+SETTINGS = TrackerSettings()
 
 
 def frame(rng, *, strain, heights=(), left=1.0, splitting=0.0, scale=2000.0):
@@ -25,12 +28,10 @@ def frame(rng, *, strain, heights=(), left=1.0, splitting=0.0, scale=2000.0):
     return prepare_pattern(Pattern.from_q(q, counts), Preprocessing())
 
 
-def follow(frames) -> list[TrackerState]:
+def follow(frames, settings=SETTINGS) -> list[TrackerState]:
     state, states = None, []
     for number, one in enumerate(frames, start=1):
-        state = advance(
-            state, one, seq_num=number, axis_value=0.1 * number, settings=TrackerSettings()
-        )
+        state = advance(state, one, seq_num=number, axis_value=0.1 * number, settings=settings)
         states.append(state)
     return states
 
@@ -112,3 +113,17 @@ def test_crystallites_that_slowly_lose_size_and_texture_that_drifts_are_no_chang
         for k in range(N_FRAMES)
     )
     assert first_alarm(states) == N_FRAMES
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lines_that_come_out_from_behind_declared_ones_are_no_change(seed):
+    """The strongest lines begin half hidden: they neither hold the strain back nor grow."""
+    rng = np.random.default_rng(seed)
+    declared = tuple(2 * np.pi / (centre / 1.0115) for _, centre in LINES[:4])
+    settings = replace(SETTINGS, declared_d_spacings_angstrom=declared)
+    strains = -0.0004 * np.arange(N_FRAMES)
+    states = follow((frame(rng, strain=strain) for strain in strains), settings)
+    assert {state.phase.stage for state in states} == {Stage.STABLE}
+    found = np.array([state.phase.strain for state in states])
+    assert np.abs(found - strains).max() < 6e-4
+    assert max(state.evidence.known_lines.ratios for state in states[8:]) < 1.0
