@@ -91,8 +91,8 @@ def _store(place: Container, uid: str, run: list[tuple[str, Document]]) -> None:
         copy = UploadCopy(columns)
         writer = TiledWriter(place, batch_size=_BATCH_SIZE, max_array_size=0)
         try:
-            # Where Tiled refuses the start, event-model warns in words for the writer's authors; the
-            # next document raises.
+            # Where Tiled refuses the start, event-model warns in words for the writer's authors;
+            # the next document raises.
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "The callback", UserWarning)
                 for name, doc in run:
