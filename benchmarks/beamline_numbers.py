@@ -1,6 +1,6 @@
 """What a beamline pays for the agent: events a second, milliseconds an event, time to a suggestion.
 
-    python benchmarks/beamline_numbers.py [--frames 300]
+    python benchmarks/beamline_numbers.py [--frames 240]
     python benchmarks/beamline_numbers.py --memory [--frames 100000]
 
 One run of the program. A simulated 1D detector of 2,751 points whose counts were drawn beforehand,
@@ -127,7 +127,7 @@ def main() -> None:
         memory(arguments.frames or 5000)
         return
     logging.getLogger("pyFAI").setLevel(logging.ERROR)
-    n_frames, run_engine = arguments.frames or 300, RunEngine({})
+    n_frames, run_engine = arguments.frames or 240, RunEngine({})
     compare_patterns(run_engine, n_frames)
     compare_images(run_engine, max(1, n_frames // 3))
 
