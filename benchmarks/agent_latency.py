@@ -79,9 +79,7 @@ class PreparedDetector:
         return {"two_theta_deg": {"source": "drawn", "dtype": "array", "shape": shape}}
 
 
-def frames_plan(
-    detector: PreparedDetector, n_frames: int, advisor: Advisor | None
-) -> Generator[Msg, Any, None]:
+def frames_plan(detector: Any, n_frames: int, advisor: Advisor | None) -> Generator[Msg, Any, None]:
     """Read n frames; wait for the advice on each if there is an advisor."""
 
     @bpp.stage_decorator([])

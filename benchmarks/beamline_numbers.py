@@ -1,201 +1,83 @@
 """What a beamline pays for the agent: events a second, milliseconds an event, time to a suggestion.
 
-    python benchmarks/beamline_numbers.py [--frames 1000]
+    python benchmarks/beamline_numbers.py [--frames 240]
     python benchmarks/beamline_numbers.py --memory [--frames 100000]
 
-One run of the program, one simulated 1D detector of 2,751 points whose counts were drawn
-beforehand. Every case is measured three times, in turn, and the middle one of the three by its
+One run of the program. A simulated 1D detector of 2,751 points whose counts were drawn beforehand,
+then two area detectors whose images stand in the events, integrated by the agent; of these a third
+as many frames. Every case is measured three times, in turn, and the middle one of the three by its
 events a second is shown: ratios within a table can be compared, and absolute times depend on the
 machine. The agent over 0MQ and the Tiled server are processes of their own on this host.
 """
 
 import argparse
 import contextlib
-import os
-import platform
+import logging
+import math
 import resource
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from agent_latency import PreparedDetector, Stopwatch, frames_plan, make_agent
+from agent_latency import PreparedDetector, make_agent
+from benchmark_processes import served_agent, tiled_process
 from bluesky import RunEngine
+from frame_reduction import geometries
+from image_detector import ImageBeamline
 from rich.console import Console
-from rich.table import Table
+from timed_runs import Case, in_turn, quantiles_ms, recorded, result_table, sustained
 
 from phasepilot.agent.archive.tiled_upload import ArchiveWriter
-from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.agent.sockets.remote_agent import RemoteAgent
 
-_N_ROUNDS = 3
-_TILED = """
-import sys, time
-from phasepilot.agent.archive.tiled_server import embedded_tiled_server
-with embedded_tiled_server() as server:
-    print(server.uri, server.api_key, flush=True)
-    sys.stdin.read()
-"""
+# Documents that are there already must fit what the agent lets wait, 512 MiB of frames.
+_MAX_WAITING_PATTERNS, _MAX_WAITING_IMAGES = 1900, 40
 
 
-class Timed:
-    """A callback, and what it costs the RunEngine's thread at each event.
-
-    `seconds` are those of the clock, in which a busy machine may do other things; `cpu_seconds` are
-    those in which the thread itself ran.
-    """
-
-    def __init__(self, callback: Callable[[str, Mapping[str, Any]], Any]) -> None:
-        self._callback = callback
-        self.seconds: list[float] = []
-        self.cpu_seconds: list[float] = []
-
-    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Pass a document on."""
-        began, cpu_began = time.perf_counter(), time.thread_time()
-        self._callback(name, doc)
-        if name == "event":
-            self.seconds.append(time.perf_counter() - began)
-            self.cpu_seconds.append(time.thread_time() - cpu_began)
-
-
-@dataclass(frozen=True)
-class Result:
-    """One case, once.
-
-    Attributes
-    ----------
-    events_per_s : float
-    in_thread_s, in_thread_cpu_s : ndarray
-        What our callbacks cost the RunEngine's thread at each event; see `Timed`.
-    latency_s : ndarray
-        From event to suggestion.
-    """
-
-    events_per_s: float
-    in_thread_s: Any
-    in_thread_cpu_s: Any
-    latency_s: Any
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is subscribed, and whether the plan waits for each suggestion."""
-
-    label: str
-    advisor: PhaseAgent | RemoteAgent | None = None
-    archive: Callable[[], ArchiveWriter] | None = None
-    waits: bool = True
-
-    def measured(self, run_engine: RunEngine, n_frames: int) -> Result:
-        """Return one run of it."""
-        writer = self.archive() if self.archive else None
-        timed = [Timed(callback) for callback in (self.advisor, writer) if callback]
-        stopwatch = Stopwatch(self.advisor) if self.advisor else None
-        tokens = [run_engine.subscribe(one) for one in (*timed, stopwatch) if one]
-        began = time.perf_counter()
-        run_engine(frames_plan(PreparedDetector(), n_frames, self.advisor if self.waits else None))
-        rate = n_frames / (time.perf_counter() - began)
-        until = time.monotonic() + 120.0
-        while stopwatch and len(stopwatch.latencies_s) < n_frames and time.monotonic() < until:
-            time.sleep(0.01)
-        for token in tokens:
-            run_engine.unsubscribe(token)
-        if writer is not None:
-            writer.close(timeout_s=300.0)
-        return Result(
-            rate,
-            np.sum([one.seconds for one in timed], axis=0),
-            np.sum([one.cpu_seconds for one in timed], axis=0),
-            np.array(stopwatch.latencies_s if stopwatch else []),
-        )
-
-
-@contextlib.contextmanager
-def served_agent(directory: Path) -> Iterator[RemoteAgent]:
-    """Give a client of an agent in a process of its own."""
-    config = directory / "agent.json"
-    config.write_text(make_agent().configuration.model_dump_json())
-    documents, advice, results = _free_addresses()
-    command = [
-        *(str(Path(sys.executable).parent / "phasepilot"), "serve", str(config)),
-        *("--documents", documents, "--advice", advice, "--results", results),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            with RemoteAgent(documents, advice) as remote:
-                if not remote.wait_until_connected(60.0):
-                    raise SystemExit("the served agent does not answer")
-                yield remote
-        finally:
-            process.terminate()
-
-
-def _free_addresses() -> list[str]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-
-
-@contextlib.contextmanager
-def tiled_process() -> Iterator[Any]:
-    """Give the client of a Tiled server in a process of its own."""
-    from phasepilot.agent.archive.tiled_client import connected
-
-    command = [sys.executable, "-W", "ignore", "-c", _TILED]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout is not None
-        uri, key = process.stdout.readline().split()
-        try:
-            with connected(uri, api_key=key) as client:
-                yield client
-        finally:
-            process.communicate("")
-
-
-def compare(n_frames: int) -> None:
-    """Measure all cases in turn and print the table."""
-    run_engine = RunEngine({})
+def compare_patterns(run_engine: RunEngine, n_frames: int) -> None:
+    """Measure the cases of a 1D detector and print their table."""
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        remote = stack.enter_context(served_agent(directory))
+        remote = stack.enter_context(served_agent(directory, make_agent().configuration))
         client = stack.enter_context(tiled_process())
-        beside, in_step, archived = make_agent(), make_agent(), make_agent()
 
         def archive() -> ArchiveWriter:
             return ArchiveWriter(directory / "log", client)
 
+        one_d = PreparedDetector
         cases = (
-            Case("RunEngine alone"),
-            Case("agent beside: plan does not wait", beside, waits=False),
-            Case("agent in step: plan waits", in_step),
-            Case("agent in step, and Tiled (buffered)", archived, archive),
-            Case("agent over 0MQ in step", remote),
+            Case("RunEngine alone", one_d),
+            Case("agent beside: plan does not wait", one_d, make_agent(), waits=False),
+            Case("agent in step: plan waits", one_d, make_agent()),
+            Case("agent in step, and Tiled (buffered)", one_d, make_agent(), archive),
+            Case("agent over 0MQ in step", one_d, remote),
         )
-        results: dict[str, list[Result]] = {case.label: [] for case in cases}
-        for case in cases:
-            case.measured(run_engine, 30)  # warm up
-        for _ in range(_N_ROUNDS):
-            for case in cases:
-                results[case.label].append(case.measured(run_engine, n_frames))
-        wire_s = _question_s(remote)
-        sustained = [_sustained(n_frames) for _ in range(_N_ROUNDS)]
-    Console(width=120).print(_table(results, n_frames))
-    median, high = _quantiles(wire_s)
+        results = in_turn(cases, run_engine, n_frames)
+        median, high = quantiles_ms(_question_s(remote))
+    Console(width=120).print(result_table(results, f"{n_frames} frames of 2,751 points"))
     print(f"Question and answer over 0MQ, without an estimate: median {median} ms, 99 % {high} ms")
-    print(
-        f"Sustained, 1D, from event to suggestion without waiting: {np.median(sustained):.0f}"
-        f" frames/s ({min(sustained):.0f} to {max(sustained):.0f})"
-    )
+    rates = sustained(make_agent, one_d(), min(n_frames, _MAX_WAITING_PATTERNS))
+    print(f"Sustained, 1D, from event to suggestion without waiting: {rates}\n", flush=True)
+
+
+def compare_images(run_engine: RunEngine, n_frames: int) -> None:
+    """Measure the RunEngine with images in its events, and print a table for each detector."""
+    for name, geometry in geometries("Pilatus2M").items():
+        with tempfile.TemporaryDirectory() as folder:
+            beamline = ImageBeamline(Path(folder), geometry)
+            cases = (
+                Case("RunEngine alone", beamline.detector),
+                Case("agent in step: plan waits", beamline.detector, beamline.agent()),
+            )
+            results = in_turn(cases, run_engine, n_frames)
+            megapixels = f"{math.prod(geometry.shape) / 1e6:.1f} megapixels, int32"
+            what = f"{n_frames} images of {name}, {megapixels}"
+            Console(width=120).print(result_table(results, what))
+            n_waiting = min(n_frames, _MAX_WAITING_IMAGES)
+            rates = sustained(beamline.agent, beamline.detector(), n_waiting)
+            print(f"Sustained, {megapixels}, from event to suggestion: {rates}\n", flush=True)
 
 
 def _question_s(remote: RemoteAgent) -> Any:
@@ -208,60 +90,9 @@ def _question_s(remote: RemoteAgent) -> Any:
     return np.array(seconds)
 
 
-def _sustained(n_frames: int) -> float:
-    """Return the frames a second that an agent judges of documents that are there already."""
-    agent, documents = make_agent(), recorded(n_frames)
-    began = time.perf_counter()
-    for name, doc in documents:
-        agent(name, doc)
-    agent.wait(600.0)
-    return n_frames / (time.perf_counter() - began)
-
-
-def recorded(n_frames: int) -> list[tuple[str, Any]]:
-    """Return the documents of a run; fewer frames than the agent lets wait."""
-    documents: list[tuple[str, Any]] = []
-    run_engine = RunEngine({})
-    run_engine.subscribe(lambda name, doc: documents.append((name, doc)))
-    run_engine(frames_plan(PreparedDetector(), min(n_frames, 1900), None))
-    return documents
-
-
-def _table(results: dict[str, list[Result]], n_frames: int) -> Table:
-    title = (
-        f"{n_frames} frames of 2,751 points, {platform.machine()}, Python"
-        f" {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f};"
-        f" middle of {_N_ROUNDS}"
-    )
-    table = Table(title=title)
-    headings = (
-        *("case", "events/s", "relative", "RE thread, ms", "99 %", "its CPU, ms", "99 %"),
-        *("to suggestion, ms", "99 %"),
-    )
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "case" else "right")
-    middle = {
-        label: sorted(found, key=lambda one: one.events_per_s)[_N_ROUNDS // 2]
-        for label, found in results.items()
-    }
-    alone = next(iter(middle.values())).events_per_s
-    for label, one in middle.items():
-        rates = f"{one.events_per_s:.0f}", f"{one.events_per_s / alone:.2f}"
-        times = one.in_thread_s, one.in_thread_cpu_s, one.latency_s
-        table.add_row(label, *rates, *(text for each in times for text in _quantiles(each)))
-    return table
-
-
-def _quantiles(seconds: Any) -> tuple[str, str]:
-    if not np.any(seconds):
-        return "-", "-"
-    median, high = np.quantile(1e3 * seconds, (0.5, 0.99))
-    return f"{median:.2f}", f"{high:.2f}"
-
-
 def memory(n_frames: int) -> None:
     """Print the memory of a process while an agent judges one long run."""
-    agent, documents = make_agent(), recorded(1000)
+    agent, documents = make_agent(), recorded(PreparedDetector(), 1000)
     (start, descriptor, *events), stop = documents[:-1], documents[-1]
     agent(*start)
     agent(*descriptor)
@@ -294,8 +125,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.memory:
         memory(arguments.frames or 5000)
-    else:
-        compare(arguments.frames or 1000)
+        return
+    logging.getLogger("pyFAI").setLevel(logging.ERROR)
+    n_frames, run_engine = arguments.frames or 240, RunEngine({})
+    compare_patterns(run_engine, n_frames)
+    compare_images(run_engine, max(1, n_frames // 3))
 
 
 if __name__ == "__main__":

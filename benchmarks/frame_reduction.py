@@ -22,6 +22,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -82,8 +83,8 @@ def geometries(detector: str) -> dict[str, DetectorGeometry]:
     }
 
 
-def write_images(path: Path, geometry: DetectorGeometry, *, compressed: bool) -> None:
-    """Write a few images as a detector does, one chunk each."""
+def drawn_images(geometry: DetectorGeometry) -> list[NDArray[np.int32]]:
+    """Return a few images of cerium oxide with spots, each counted anew."""
     rng = np.random.default_rng(0)
     sites = [("Ce", (0.0, 0.0, 0.0)), ("O", (0.25, 0.25, 0.25))]
     ceria = crystal_from_sites("CeO2", "F m -3 m", (5.4113,) * 3 + (90.0,) * 3, sites)
@@ -105,6 +106,11 @@ def write_images(path: Path, geometry: DetectorGeometry, *, compressed: bool) ->
         mosaic_fwhm_deg=0.4,
         rng=rng,
     )
+    return [rng.poisson(drawn).astype(np.int32) for _ in range(N_IMAGES)]
+
+
+def write_images(path: Path, geometry: DetectorGeometry, *, compressed: bool) -> None:
+    """Write a few images as a detector does, one chunk each."""
     options = {}
     if compressed:
         import hdf5plugin
@@ -120,8 +126,8 @@ def write_images(path: Path, geometry: DetectorGeometry, *, compressed: bool) ->
             **options,
         )
         file.swmr_mode = True
-        for k in range(N_IMAGES):
-            images[k] = rng.poisson(drawn)
+        for k, image in enumerate(drawn_images(geometry)):
+            images[k] = image
 
 
 def time_parts(path: Path, geometry: DetectorGeometry, n_frames: int) -> Stopwatch:
