@@ -61,7 +61,7 @@ class TiledWatch:
         self._streams = dict.fromkeys(streams, ("seq_num",))
         self._note = note
         self._news = threading.Condition()
-        self._grown: set[str] = set()
+        self._grown: dict[str, None] = {}
         self._followed: set[str] = set()
         self._done: set[str] = set()
         self._is_closed = False
@@ -92,28 +92,30 @@ class TiledWatch:
         """Yield the documents of the runs that are open now and of all that begin, until closed."""
         wait_s, searched_s = _POLL_S, time.monotonic()
         while not self._is_closed:
-            uids = self._next(wait_s)
+            self._take_up_news(wait_s)
             try:
                 if time.monotonic() - searched_s > _SEARCH_S:
                     searched_s = time.monotonic()
                     self._follow_latest()
-                yield from self._read(uids)
+                yield from self._read()
             except httpx.TransportError as error:
                 self._wait_for_server(error)
+            except httpx.HTTPStatusError as error:
+                _raise_if_refused(error)
+                logger.info("Tiled cannot be searched now: %s", first_line(error))
             wait_s = _BEHIND_S if any(run.is_behind for run in self._open.values()) else _POLL_S
 
-    def _next(self, wait_s: float) -> list[str]:
-        """Wait for news, but not for ever, and return which runs to look at."""
+    def _take_up_news(self, wait_s: float) -> None:
+        """Wait for news, but not for ever, and open what is new before anything can fail."""
         with self._news:
             self._news.wait_for(lambda: self._grown or self._is_closed, wait_s)
-            grown, self._grown = self._grown, set()
-        return [*self._open, *(uid for uid in grown if uid not in self._open)]
+            grown, self._grown = self._grown, {}
+        for uid in grown:
+            if uid not in self._open and uid not in self._done:
+                self._open[uid] = GrowingRun(self._container, uid)
 
-    def _read(self, uids: list[str]) -> Iterator[tuple[str, Document]]:
-        for uid in uids:
-            if uid in self._done:
-                continue
-            run = self._open.setdefault(uid, GrowingRun(self._container, uid))
+    def _read(self) -> Iterator[tuple[str, Document]]:
+        for uid, run in list(self._open.items()):
             try:
                 yield from run.new_documents()
                 self._unreadable_since_s.pop(uid, None)
@@ -138,7 +140,7 @@ class TiledWatch:
             self._forget(uid)
 
     def _forget(self, uid: str) -> None:
-        del self._open[uid]
+        self._open.pop(uid, None)
         self._unreadable_since_s.pop(uid, None)
         self._followed.discard(uid)
         self._done.add(uid)
@@ -159,7 +161,7 @@ class TiledWatch:
     def _wake(self, uid: str) -> None:
         with self._news:
             if uid in self._followed:
-                self._grown.add(uid)
+                self._grown[uid] = None
                 self._news.notify()
 
     def _subscribe(self) -> None:
@@ -237,12 +239,17 @@ class TiledWatch:
         while not self._is_closed:
             with self._news:
                 self._news.wait_for(lambda: self._is_closed, _POLL_S)
-            # While it starts, it may answer with errors.
-            with contextlib.suppress(httpx.HTTPError, KeyError):
+            try:
                 self._follow_latest()
-                self._note("Tiled answers again")
-                threading.Thread(target=self._reconnect, daemon=True).start()
-                return
+            except httpx.TransportError:
+                continue
+            except httpx.HTTPStatusError as answer:
+                # While it starts, it may answer with errors.
+                _raise_if_refused(answer)
+                continue
+            self._note("Tiled answers again")
+            threading.Thread(target=self._reconnect, daemon=True).start()
+            return
 
     def _reconnect(self) -> None:
         n_outages = self._n_outages
@@ -257,6 +264,12 @@ class TiledWatch:
             if self._is_closed or n_outages != self._n_outages:
                 return
         logger.warning("Tiled's websockets did not come back; looking every %g s", _POLL_S)
+
+
+def _raise_if_refused(error: httpx.HTTPStatusError) -> None:
+    """Raise what no waiting mends: the key is not, or no more, good for this."""
+    if error.response.status_code in (401, 403):
+        raise error
 
 
 def _close_aside(opened: contextlib.ExitStack) -> threading.Thread:
