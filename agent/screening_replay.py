@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phasepilot.agent.archive.run_query import Condition, RunQuery, RunSource
 from phasepilot.agent.configuration import configuration_from_json
 from phasepilot.agent.errors import ConfigurationError
 from phasepilot.agent.phase_agent import PhaseAgent
@@ -18,6 +19,9 @@ from phasepilot.agent.screening import SAMPLES_KEY, TIME_FIELD_KEY, ScreeningAdv
 from phasepilot.models.steering.sample_belief import SampleSite
 from phasepilot.models.steering.sample_order import SampleOrder, SampleOrderSettings
 from phasepilot.models.suggestion import Advice
+
+# In the start document of each sample's run: the uid of the screening's summary run.
+SCREENING_UID_KEY = "screening_uid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,19 @@ class ScreeningReplay:
     advisor: ScreeningAdvisor
     n_recorded: int
     differences: tuple[str, ...]
+
+
+def screenings_of(source: RunSource, run_uids: Iterable[str]) -> dict[str, list[str]]:
+    """Return the screenings to which runs belong, and for each the uids of all its runs."""
+    found: dict[str, list[str]] = {}
+    for run_uid in run_uids:
+        _, start = next(source.documents(run_uid, lambda _: None))
+        screening_uid = str(start.get(SCREENING_UID_KEY, ""))
+        if screening_uid and screening_uid not in found:
+            condition = Condition(SCREENING_UID_KEY, screening_uid)
+            runs = source.find(RunQuery(conditions=(condition,)))
+            found[screening_uid] = [run.uid for run in runs]
+    return found
 
 
 def replay_screening(runs: Iterable[Sequence[Document]]) -> ScreeningReplay:

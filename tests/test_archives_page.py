@@ -168,7 +168,7 @@ def test_the_replay_of_the_page_on_a_scheduler(place: Place, tmp_path: Path) -> 
     finally:
         for process in running:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
 def test_the_results_of_the_page_are_read_as_shown(
@@ -222,7 +222,7 @@ def measure_until_ended(place: Place, watching: subprocess.Popen[str]) -> tuple[
                 beamline = make_beamline()
                 plan = compression_scan([beamline.detector], beamline.cell, 0.5, 0.9, step=0.2)
                 run_engine(plan)
-            time.sleep(5)
+            time.sleep(1)
         writer.close(timeout_s=60)
     return watching.communicate(timeout=60)
 

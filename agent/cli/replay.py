@@ -101,7 +101,9 @@ def replay(
             runs = source.find(query)
         job = _Job(source, given, _results_folder(results), _analyses(tiled, api_key, store=store))
         judged = _judged_on_dask(job, runs, speed, dask, workers)
-        is_good = _report(job, runs, judged or _judged_here(job, runs, speed))
+        ordered: list[str] = []
+        is_good = _report(job, runs, judged or _judged_here(job, runs, speed), ordered)
+        is_good &= _report_screenings(job, runs, ordered)
     if not is_good:
         raise typer.Exit(1)
 
@@ -206,18 +208,59 @@ def _outcomes_of_dask(
             yield outcome
 
 
-def _report(job: _Job, runs: list["FoundRun"], outcomes: Iterator["Outcome"]) -> bool:
-    """Keep and print each outcome as it comes, and return whether all are good."""
+def _report(
+    job: _Job, runs: list["FoundRun"], outcomes: Iterator["Outcome"], ordered: list[str]
+) -> bool:
+    """Keep and print each outcome as it comes, and return whether all are good.
+
+    Uids of the runs where an order of samples decided are added to `ordered`.
+    """
     n_judged, is_good = 0, True
     for outcome in outcomes:
         n_judged += 1
         if len(runs) > 1:
             console.print(f"[bold]run {escape(outcome.run_uid)}[/]", highlight=False)
         is_good &= _report_one(job, outcome)
+        result = outcome.result
+        is_comparable = result and result.is_same_network and job.configuration is None
+        if result and is_comparable and not result.compares_suggestions:
+            ordered.append(outcome.run_uid)
     if (n_before := len(runs) - n_judged) > 0:
         console.print(f"{n_before} of {len(runs)} runs were judged before and are left as they are")
     if not runs:
         console.print("no run is meant: nothing in the archive fits")
+    return is_good
+
+
+def _report_screenings(job: _Job, runs: list["FoundRun"], ordered: list[str]) -> bool:
+    """Repeat the screenings of which all runs were selected, and return whether all agree."""
+    if not ordered:
+        return True
+    from phasepilot.agent.screening_replay import replay_screening, screenings_of
+
+    selected, is_good = {run.uid for run in runs}, True
+    for screening_uid, uids in screenings_of(job.source, ordered).items():
+        where = f"screening_uid={screening_uid}"
+        if missing := set(uids) - selected:
+            console.print(
+                f"{len(missing)} of {len(uids)} runs of a screening were not selected, so its order"
+                f" of samples is not repeated; select all with --where {escape(where)}",
+                highlight=False,
+            )
+            continue
+        with console.status("repeating the screening"):
+            repeated = replay_screening(
+                list(job.source.documents(uid, lambda _: None)) for uid in uids
+            )
+        n_all, told = repeated.n_recorded, repeated.differences
+        console.print(
+            f"screening of {len(uids)} runs: {n_all - len(told)} of {n_all} suggestions were"
+            " repeated to the last bit",
+            highlight=False,
+        )
+        for sentence in told[:_MOST_SHOWN]:
+            console.print(f"[red]differs:[/] {escape(sentence)}", highlight=False)
+        is_good &= not told
     return is_good
 
 

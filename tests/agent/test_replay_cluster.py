@@ -31,8 +31,6 @@ pytestmark = [
 def runs(tmp_path_factory: pytest.TempPathFactory):
     directory = tmp_path_factory.mktemp("logs")
     recorded = {run.uid: run for run in (record_run(directory, seed=seed) for seed in range(4))}
-    (directory / "broken.documents").write_bytes(b"")
-    (directory / "broken.documents").unlink()
     return directory, recorded
 
 
@@ -72,13 +70,13 @@ def test_a_scheduler_that_runs_already_is_used(runs, tmp_path: Path) -> None:
     try:
         uids = list(recorded)
         with workers_of(address) as client:
-            client.wait_for_workers(1, timeout=60)
+            client.wait_for_workers(1, timeout=240)
             outcomes = list(judge_runs(client, DocumentFiles(directory), uids[:2], None))
         assert [outcome.failure for outcome in outcomes] == ["", ""]
     finally:
         for process in (worker, scheduler):
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 def test_an_address_where_nobody_answers_is_told() -> None:

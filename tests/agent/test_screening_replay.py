@@ -1,17 +1,23 @@
 """A whole screening, archived and repeated: agent, order and map say the same, to the bit."""
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from experiment import Emitted
+from bluesky import RunEngine
+from experiment import Emitted, fresh_run_engine
 from steered_run import bits
 from tiled.client.container import Container
+from typer.testing import CliRunner
 
+from phasepilot.agent.archive.tiled_client import runs_container
 from phasepilot.agent.archive.tiled_columns import archived_documents, find_run
+from phasepilot.agent.archive.tiled_server import EmbeddedTiledServer
 from phasepilot.agent.archive.tiled_upload import ArchiveWriter
+from phasepilot.agent.cli import app
 from phasepilot.agent.cli.demo_scan import write_library
 from phasepilot.agent.cli.demo_screening import order_settings, screening_configuration
 from phasepilot.agent.errors import ConfigurationError
@@ -31,11 +37,24 @@ from phasepilot.sim_devices.sample_library import sample_library
 BUDGET_S = 60.0
 
 
-@pytest.fixture
+@dataclass(frozen=True)
+class Screened:
+    advisor: ScreeningAdvisor
+    runs: list[list[Any]]
+    place: Container
+
+
+@pytest.fixture(scope="module")
 def screening(
-    container: Container, tmp_path: Path, run_engine: Any
-) -> tuple[ScreeningAdvisor, list[list[Any]]]:
+    tiled_server: EmbeddedTiledServer, tmp_path_factory: pytest.TempPathFactory
+) -> Screened:
     """Twelve samples, information order, a budget that ends it; and its runs as archived."""
+    container = runs_container(tiled_server.client, "screening")
+    with fresh_run_engine() as run_engine:
+        return screened(container, tmp_path_factory.mktemp("screening"), run_engine)
+
+
+def screened(container: Container, tmp_path: Path, run_engine: RunEngine) -> Screened:
     library = sample_library(
         np.random.default_rng(3), n_columns=4, n_rows=3, n_bad_of_each=0, peak_rate_per_s=3.0
     )
@@ -73,15 +92,14 @@ def screening(
     )
     assert not writer.close(timeout_s=60).problems
     uids = [doc["uid"] for doc in emitted.of("start")]
-    return advisor, [list(archived_documents(find_run(container, uid))) for uid in uids]
+    runs = [list(archived_documents(find_run(container, uid))) for uid in uids]
+    return Screened(advisor, runs, container)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_screening_is_repeated_from_its_archive_to_the_bit(
-    screening: tuple[ScreeningAdvisor, list[list[Any]]],
-) -> None:
-    live, runs = screening
+def test_a_screening_is_repeated_from_its_archive_to_the_bit(screening: Screened) -> None:
+    live, runs = screening.advisor, screening.runs
     replayed = replay_screening(runs)
     assert replayed.differences == ()
     assert replayed.n_recorded >= len(runs) - 1 > 1
@@ -107,6 +125,27 @@ def test_a_screening_is_repeated_from_its_archive_to_the_bit(
     event["data"]["agent_target"] = "elsewhere"
     (told,) = replay_screening(changed).differences
     assert "target was 'elsewhere'" in told
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_command_repeats_a_screening_when_all_of_its_runs_are_selected(
+    screening: Screened, tiled_server: EmbeddedTiledServer
+) -> None:
+    starts = [run[0][1] for run in screening.runs if "sample_name" in run[0][1]]
+    n_recorded = replay_screening(screening.runs).n_recorded
+
+    def replay(*selection: str) -> str:
+        server = ("--tiled", screening.place.uri, "--api-key", tiled_server.api_key, "--no-store")
+        result = CliRunner().invoke(app, ["replay", *selection, *server], env={"COLUMNS": "300"})
+        assert result.exit_code == 0, result.output
+        return " ".join(result.stdout.split())
+
+    told = replay("--where", f"screening_uid={starts[0]['screening_uid']}")
+    assert f"screening of {len(starts)} runs: {n_recorded} of {n_recorded} suggestions" in told
+    assert "repeated to the last bit" in told
+    told = replay(starts[0]["uid"])
+    assert f"{len(starts) - 1} of {len(starts)} runs of a screening were not selected" in told
 
 
 def test_runs_without_an_order_cannot_be_repeated() -> None:

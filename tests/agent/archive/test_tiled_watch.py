@@ -2,17 +2,24 @@
 
 import threading
 import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from bluesky import RunEngine
+from bluesky import plans as bp
 from experiment import Emitted, PausesOnce, configuration, make_beamline
+from ophyd.sim import SynAxis, SynSignal
 from steered_run import assert_same_to_the_bit
 from tiled_process import READ_SCOPES, WRITE_SCOPES, TiledProcess
 
+from phasepilot.agent.archive import tiled_upload
 from phasepilot.agent.archive.tiled_client import connected, runs_container
-from phasepilot.agent.archive.tiled_upload import ArchiveWriter
+from phasepilot.agent.archive.tiled_upload import FIRST_PAUSE_S, ArchiveWriter
 from phasepilot.agent.archive.tiled_watch import TiledWatch
 from phasepilot.agent.errors import ArchiveError
 from phasepilot.agent.phase_agent import PhaseAgent
@@ -121,44 +128,72 @@ def test_a_watch_that_comes_late_begins_with_the_first_frame(
     assert_same_to_the_bit(follower.agent.report(uid).advice, live.advice)
 
 
-# Not solved: frames are missing afterwards. A replay of the run has them all.
-@pytest.mark.xfail(reason="a watch loses frames when its server dies", strict=False)
 # The threads of Tiled's own subscriptions end with an error when their server is gone.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.usefixtures("patient_for_a_second")
 def test_a_watch_whose_server_dies_waits_for_it_and_misses_no_frame(
-    tiled_process: TiledProcess, run_engine: RunEngine, tmp_path: Path
+    tiled_process: TiledProcess,
+    run_engine: RunEngine,
+    motor: SynAxis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    watch_key, notes = tiled_process.api_key(WATCH_SCOPES), []
+    monkeypatch.setattr(tiled_upload, "LONGEST_PAUSE_S", FIRST_PAUSE_S)
+    detector = SynSignal(func=lambda: np.full(200, motor.position), name="detector")
+    emitted, watched, notes = Emitted(), Emitted(), []
+    watch_key = tiled_process.api_key(WATCH_SCOPES)
     with tiled_process.client(tiled_process.api_key(WRITE_SCOPES)) as client:
         place = runs_container(client, "dies_watched")
         with (
-            connected(place.uri, api_key=watch_key) as watched,
-            TiledWatch(watched, note=notes.append) as watch,
+            ThreadPoolExecutor(1) as pool,
+            connected(place.uri, api_key=watch_key) as container,
+            TiledWatch(container, note=notes.append) as watch,
         ):
-            follower = Follower(watch)
-            follower.start()
+            followed = pool.submit(follow_runs, watch, watched, n_runs=3)
             writer = ArchiveWriter(tmp_path, place, batch_size=1)
 
-            def kill_once(name: str, doc) -> None:
-                if name == "event" and doc["seq_num"] == 8 and not killed:
-                    while not follower.times:
-                        time.sleep(0.02)
-                    killed.append(True)
+            def kill_at_the_eighth(name: str, doc: Mapping[str, Any]) -> None:
+                if name == "event" and doc["seq_num"] == 8 and not notes:
+                    wait_until(lambda: watched.of("event") or followed.done())
                     tiled_process.kill()
+                    wait_until(lambda: notes or followed.done())
 
-            killed: list[bool] = []
-            uid, live = steer(run_engine, writer, kill_once)
-            while not notes:
-                time.sleep(0.05)
+            for callback in (emitted, writer, kill_at_the_eighth):
+                run_engine.subscribe(callback)
+            # The first run is cut in two, the second measured in between, the third afterwards.
+            run_engine(bp.scan([detector], motor, 1, 12, 12))
+            run_engine(bp.scan([detector], motor, 21, 25, 5))
             tiled_process.start()
-            follower.join(120)
-            assert not follower.is_alive()
-            assert writer.close(timeout_s=120).uploaded == (uid,)
-    follower.agent.wait()
+            wait_until(lambda: len(notes) > 1 or followed.done())
+            run_engine(bp.scan([detector], motor, 31, 35, 5))
+            followed.result(240)
+            assert len(writer.close(timeout_s=60).uploaded) == 3
     assert notes[0].startswith("Tiled does not answer")
     assert notes[-1] == "Tiled answers again"
-    assert_same_to_the_bit(follower.agent.report(uid).advice, live.advice)
+    assert rows_of_runs(watched) == rows_of_runs(emitted)
+
+
+def follow_runs(watch: TiledWatch, to: Emitted, *, n_runs: int) -> None:
+    for name, doc in watch.documents():
+        to(name, doc)
+        if len(to.of("stop")) == n_runs:
+            return
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    while not is_so():
+        time.sleep(0.02)
+
+
+def rows_of_runs(emitted: Emitted) -> dict[str, list[tuple[int, float, bytes]]]:
+    runs = {doc["uid"]: doc["run_start"] for doc in emitted.of("descriptor")}
+    rows: dict[str, list[tuple[int, float, bytes]]] = {
+        doc["uid"]: [] for doc in emitted.of("start")
+    }
+    for doc in emitted.of("event"):
+        row = (doc["seq_num"], doc["data"]["motor"], np.asarray(doc["data"]["detector"]).tobytes())
+        rows[runs[doc["descriptor"]]].append(row)
+    return rows
 
 
 def test_a_key_without_the_scopes_for_websockets_is_told(tiled_process: TiledProcess) -> None:

@@ -40,7 +40,7 @@ def test_what_a_kill_interrupts_is_gone_on_with_by_the_same_command(
     killed = subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)], stdout=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(list(results.glob("*.parquet"))) < 2:
         assert killed.poll() is None
         assert time.monotonic() < deadline
