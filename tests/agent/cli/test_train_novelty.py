@@ -15,7 +15,8 @@ def test_a_trained_network_gets_a_novelty_network_beside_it(
 ) -> None:
     write_table(tmp_path / "structures.parquet")
     config = write_training_file(tmp_path, n_patterns=16)
-    assert phasepilot("train", "--config", config).exit_code == 0
+    trained = phasepilot("train", "--config", config, "--data", tmp_path)
+    assert trained.exit_code == 0, trained.output
     card_path = tmp_path / "run" / "tiny.json"
     result = phasepilot(
         *("train-novelty", card_path, "--sticks", tmp_path / "run" / "sticks"),
@@ -31,7 +32,8 @@ def test_a_recipe_that_does_not_exist_is_told(
     phasepilot: Callable[..., Result], tmp_path: Path
 ) -> None:
     config = write_training_file(tmp_path, n_patterns=16)
-    assert phasepilot("train", "--config", config).exit_code == 0
+    trained = phasepilot("train", "--config", config, "--data", tmp_path)
+    assert trained.exit_code == 0, trained.output
     result = phasepilot(
         *("train-novelty", tmp_path / "run" / "tiny.json"),
         *("--sticks", tmp_path / "run" / "sticks", "--recipe", "laboratoire"),
