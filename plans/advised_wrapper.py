@@ -30,7 +30,7 @@ def end_when_told(decision: Decision) -> Plan:
     ------
     Msg
     """
-    if decision.suggestion.action is Action.STOP:
+    if decision.suggestion.action in (Action.STOP, Action.END):
         raise AdvisedStop(decision.suggestion.reason)
     yield from ()
 

@@ -16,7 +16,12 @@ from phasepilot.models.suggestion import Action, Advice
 _N_ROWS = 20
 _COLUMNS = ("frame", "axis", "phases", "space group", "strain", "change", "action", "reason")
 _NUMBERS = ("frame", "axis", "strain", "change")
-_COLOURS = {Action.REFINE: "yellow", Action.STOP: "bold red", Action.COARSEN: "cyan"}
+_COLOURS = {
+    Action.REFINE: "yellow",
+    Action.STOP: "bold red",
+    Action.END: "bold red",
+    Action.COARSEN: "cyan",
+}
 
 
 class AdviceTable:

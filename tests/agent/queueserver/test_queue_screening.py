@@ -88,7 +88,7 @@ def test_results_decide_which_sample_is_next_and_for_how_long(empty: Served) -> 
     assert sorted(set(finished)) == sorted(NAMES)
     assert finished != sorted(finished)
     assert list(screening.problems) == []
-    assert screening.decisions[-1].action == "stop"
+    assert screening.decisions[-1].action == "end"
     found = {name: screening.state.evidence[name].probabilities for name in NAMES}
     assert {name: max(p, key=lambda label: p[label]) for name, p in found.items()} == truth()
 
