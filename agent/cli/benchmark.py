@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from phasepilot.models.benchmarks.registry import Benchmark
 
 DATA_VARIABLE = "PHASEPILOT_DATA"
+_SMALL = 0.01
 
 
 Name = Annotated[str, typer.Argument(help="Which benchmark; see --list.", metavar="NAME")]
@@ -199,7 +200,8 @@ def _list_of(benchmarks: "dict[str, Benchmark]") -> Table:
 
 def _table(result: "BenchmarkResult") -> Table:
     table = Table(title=escape(result.title), title_justify="left")
-    table.add_column("figure", no_wrap=True)
+    # Where a line is short, names are broken and not numbers.
+    table.add_column("figure", overflow="fold")
     for column in ("value", "95 %", "spread"):
         table.add_column(column, justify="right", no_wrap=True)
     for column in ("others", "goal"):
@@ -216,11 +218,16 @@ def _print_meanings(result: "BenchmarkResult") -> None:
         console.print(f"[bold]{name}[/]: {escape(meaning)}", soft_wrap=True, highlight=False)
 
 
+def _number(value: float) -> str:
+    # Three digits after the point would show errors of lattices as nothing.
+    return f"{value:.1e}" if 0 < abs(value) < _SMALL else f"{value:.3f}"
+
+
 def _row(figure: "Figure") -> list[str]:
     interval, spread = "", ""
     if figure.low is not None and figure.high is not None:
-        interval = f"{figure.low:.3f} to {figure.high:.3f}"
+        interval = f"{_number(figure.low)} to {_number(figure.high)}"
     if figure.spread is not None:
-        spread = f"{figure.spread:.3f}"
+        spread = _number(figure.spread)
     about = (figure.anchor, figure.goal)
-    return [figure.name, f"{figure.value:.3f}", interval, spread, *map(escape, about)]
+    return [figure.name, _number(figure.value), interval, spread, *map(escape, about)]
