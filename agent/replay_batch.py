@@ -75,6 +75,7 @@ def judge_run(
         Called after each document that holds events.
     """
     notes: list[str] = []
+    name = ""
     try:
         with closing(Replay(configuration, make_agent=agent_from_memory)) as replay:
             for name, doc in pace(source.documents(run_uid, notes.append)):
@@ -82,6 +83,11 @@ def judge_run(
                 if name in _EVENT_NAMES:
                     on_events()
             result = replay.result()
+        if name != "stop":
+            notes.append(
+                f"run {run_uid[:8]} has no stop document: it is under way, or its file is cut off;"
+                " what there is was judged"
+            )
     except (AgentError, ModelsError) as error:
         return Outcome(run_uid, failure=str(error))
     except Exception as error:  # documents of strangers: the next run may be better

@@ -101,6 +101,17 @@ def test_a_uid_that_would_leave_the_folder_is_refused(tmp_path: Path) -> None:
         ResultsFolder(tmp_path).file("../../etc/passwd")
 
 
+def test_a_file_that_is_cut_off_is_judged_and_told(
+    run: RecordedRun, outcome, tmp_path: Path
+) -> None:
+    cut = tmp_path / run.log.name
+    cut.write_bytes(run.log.read_bytes()[:-2000])
+    broken_off = judge_run(DocumentFiles(cut), run.uid, None).result
+    assert broken_off.advice
+    assert "has no stop document: it is under way, or its file is cut off" in broken_off.problems[0]
+    assert outcome.result.problems == ()
+
+
 def test_recorded_speed_is_the_speed_of_the_documents() -> None:
     clock, waits = ManualClock(), []
 
