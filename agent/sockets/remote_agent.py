@@ -79,7 +79,8 @@ class RemoteAgent:
     def wait_until_connected(self, timeout_s: float = 5.0) -> bool:
         """Wait until documents are listened to and the agent answers; False when it is too late.
 
-        What is sent before somebody listens is lost, unless the agent reads an archive.
+        What is sent before somebody listens is lost, unless the agent reads an archive. Through a
+        proxy of Bluesky's this tells that the proxy listens, not that the agent has found it.
         """
         listens = self._publisher.wait_for_subscriber(timeout_s)
         try:

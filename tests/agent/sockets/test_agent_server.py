@@ -1,6 +1,7 @@
 """The sockets of a served agent: proxies, publishers of Bluesky's own, keys and strangers."""
 
 import contextlib
+import socket
 import subprocess
 import sys
 import threading
@@ -64,6 +65,18 @@ def agent(model: PhaseModel) -> PhaseAgent:
     return PhaseAgent(configuration(), model=model)
 
 
+def wait_for_port(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=1.0).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 @contextlib.contextmanager
 def bluesky_proxy() -> Iterator[tuple[str, str]]:
     """Bluesky's own proxy as a process: where to publish and where to subscribe."""
@@ -72,6 +85,10 @@ def bluesky_proxy() -> Iterator[tuple[str, str]]:
     options = ["--in-address", publish, "--out-address", subscribe]
     process = subprocess.Popen([sys.executable, "-c", program, *options])
     try:
+        # It passes on what comes, and tells no publisher whether anybody listens behind it: whoever
+        # connects must find it there, and be given a moment.
+        for address in (publish, subscribe):
+            wait_for_port(address)
         yield publish, subscribe
     finally:
         process.kill()
@@ -86,6 +103,7 @@ def test_a_plan_is_steered_through_a_proxy_of_blueskys(
         places = ServerAddresses(advice=advice, results=results, proxy=subscribe)
         with serving(agent, places) as server, RemoteAgent(publish, advice) as remote:
             assert remote.wait_until_connected(PATIENCE_S)
+            time.sleep(1.0)
             run_engine.subscribe(remote)
             emitted = scan(run_engine, remote)
     assert len(emitted.events("primary")) > 6  # refined: the plain scan has 6
