@@ -8,6 +8,7 @@ without a gap, so whoever misses one knows.
 
 import secrets
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from event_model import DocumentNames
 
@@ -19,7 +20,6 @@ ADVICE_PORT = 5570
 RESULTS_PORT = 5571
 # Libzmq cuts off a peer that announces more: an image of 16 megapixels in float64 fits.
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
-_LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,17 @@ def is_loopback(address: str) -> bool:
     --------
     >>> is_loopback("tcp://127.0.0.1:5567"), is_loopback("0.0.0.0:5567"), is_loopback("ipc:///tmp/x")
     (True, False, True)
+    >>> is_loopback("[::1]:5567"), is_loopback("localhost.example.org:5567")
+    (True, False)
     """
     protocol, _, rest = address.rpartition("://")
-    return protocol in ("ipc", "inproc") or rest.startswith(_LOOPBACK)
+    host = rest.rpartition(":")[0].strip("[]")
+    if protocol in ("ipc", "inproc") or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name, which may mean any host
+        return False
 
 
 def zmq_address(address: str) -> str:
