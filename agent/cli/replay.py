@@ -1,6 +1,7 @@
 """`phasepilot replay`: archived runs, or folders of patterns, through a fresh agent."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -102,7 +103,9 @@ def replay(
         job = _Job(source, given, _results_folder(results), _analyses(tiled, api_key, store=store))
         judged = _judged_on_dask(job, runs, speed, dask, workers)
         ordered: list[str] = []
-        is_good = _report(job, runs, judged or _judged_here(job, runs, speed), ordered)
+        # Closed here, not when the garbage is collected: its progress bar prints when it ends.
+        with closing(judged or _judged_here(job, runs, speed)) as outcomes:
+            is_good = _report(job, runs, outcomes, ordered)
         is_good &= _report_screenings(job, runs, ordered)
     if not is_good:
         raise typer.Exit(1)
@@ -150,7 +153,9 @@ def _analyses(tiled: str | None, api_key: str | None, *, store: bool) -> "Analys
     return TiledAnalyses(tiled, api_key)
 
 
-def _judged_here(job: _Job, runs: list["FoundRun"], speed: Speed) -> Iterator["Outcome"]:
+def _judged_here(
+    job: _Job, runs: list["FoundRun"], speed: Speed
+) -> Generator["Outcome", None, None]:
     from phasepilot.agent.replay_batch import at_recorded_speed, judge_run
 
     pace = at_recorded_speed if speed is Speed.RECORDED else iter
@@ -180,7 +185,7 @@ class _Bar:
 
 def _judged_on_dask(
     job: _Job, runs: list["FoundRun"], speed: Speed, address: str | None, n_workers: int | None
-) -> Iterator["Outcome"] | None:
+) -> Generator["Outcome", None, None] | None:
     if address is None and n_workers is None:
         return None
     if speed is Speed.RECORDED or (address and n_workers):
@@ -193,7 +198,7 @@ def _judged_on_dask(
 
 def _outcomes_of_dask(
     job: _Job, runs: list["FoundRun"], address: str | None, n_workers: int | None
-) -> Iterator["Outcome"]:
+) -> Generator["Outcome", None, None]:
     from phasepilot.agent.replay_cluster import judge_runs, local_workers, workers_of
 
     left = job.left(runs)

@@ -50,6 +50,8 @@ def test_a_key_for_reading_does_not_write_and_says_so_in_one_sentence(
     assert result.exit_code == 1
     assert "does not allow this with the API key that was given" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+    # The bar prints as it ends: within the command, not in the output of a later one.
+    assert "run 1 of 1" in result.stdout
     record_run(tmp_path)
     pending = phasepilot("upload", tmp_path, "--tiled", uri, "--api-key", key)
     assert pending.exit_code == 1
