@@ -10,6 +10,7 @@ from phasepilot.models.networks.acnn import Acnn
 from phasepilot.models.networks.mlp import Mlp
 from phasepilot.models.networks.npcnn import Npcnn
 from phasepilot.models.networks.scnn import Scnn
+from phasepilot.models.networks.tio2_cnn import Tio2Cnn
 
 # From number of bins, channels and classes.
 _NETWORKS: dict[str, Callable[[int, int, int], nn.Module]] = {
@@ -17,6 +18,7 @@ _NETWORKS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "mlp": Mlp,
     "npcnn": Npcnn,
     "scnn": Scnn,
+    "tio2-cnn": Tio2Cnn,
 }
 REFERENCE_NETWORKS = tuple(_NETWORKS)
 
@@ -35,7 +37,7 @@ def reference_network(
         One of `REFERENCE_NETWORKS`.
     n_bins : int
         Points of a pattern; the papers' kernels are counted in points of theirs, 0.01 degree
-        (Salgado) or 0.04 degree (Oviedo) apart.
+        (Salgado, the post on TiO2) or 0.04 degree (Oviedo) apart.
 
     Returns
     -------
