@@ -59,15 +59,20 @@ Reference = Annotated[
     Path | None,
     typer.Option(help="Folder with cards of networks to compare with.", metavar="DIR"),
 ]
-Seeds = Annotated[int, typer.Option(min=1, help="How often to repeat what is random.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="How often to repeat what is random; unless given, as the benchmark has it."
+    ),
+]
 Simulated = Annotated[
     int, typer.Option(min=2, help="Held-out structures to simulate for each seed.")
 ]
 Picture = Annotated[
     Path | None,
     typer.Option(
-        help="Draw the benchmark's curves to this .png; of series, one picture each into this"
-        " folder, which must exist.",
+        help="Draw the benchmark's curves to this .png; several pictures into this folder, which"
+        " must exist, or to STEM-NAME.png.",
         metavar="FILE",
     ),
 ]
@@ -83,7 +88,7 @@ def benchmark(
     library: Library = None,
     network_only: NetworkOnly = False,
     reference: Reference = None,
-    seeds: Seeds = 5,
+    seeds: Seeds = None,
     simulated: Simulated = 60,
     picture: Picture = None,
     lists: List = False,
@@ -129,7 +134,7 @@ def benchmark(
             data=data or folder,
             structures=tables,
             library=library,
-            n_seeds=seeds,
+            n_seeds=seeds or chosen.n_seeds,
             n_simulated=simulated,
         )
         report(chosen, options, results=results, picture=picture)
@@ -167,6 +172,10 @@ def report(
         from phasepilot.agent.report.series_figure import draw_series
 
         written += [draw_series(one, picture) for one in result.series]
+    if picture is not None and result.sheets:
+        from phasepilot.agent.report.sheet_figure import draw_sheet
+
+        written += [draw_sheet(sheet, picture) for sheet in result.sheets]
     if written:
         names = ", ".join(map(str, written))
         console.print(f"wrote {names}", soft_wrap=True, markup=False, highlight=False)

@@ -129,11 +129,12 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line of a chart, through points (x, y)."""
+    """A line of a chart, through points (x, y); the spread of y is drawn as bars."""
 
     name: str
     x: FloatArray
     y: FloatArray
+    spread: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +145,22 @@ class Chart:
     ----------
     x_label, y_label : str
     curves : tuple of Curve
+    title : str
+        Of the panel, where several stand on one sheet.
     """
 
     x_label: str
     y_label: str
     curves: tuple[Curve, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Charts that are drawn one below the other, into a picture of this name."""
+
+    name: str
+    charts: tuple[Chart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +216,8 @@ class BenchmarkResult:
     chart : Chart or None
     series : tuple of FollowedSeries
         What was followed, to be drawn one picture each; their transitions go into the results.
+    sheets : tuple of Sheet
+        Further pictures.
     """
 
     title: str
@@ -212,6 +226,7 @@ class BenchmarkResult:
     notes: tuple[str, ...] = ()
     chart: Chart | None = None
     series: tuple[FollowedSeries, ...] = ()
+    sheets: tuple[Sheet, ...] = ()
 
     def flat(self) -> dict[str, float]:
         """Return every number by name: NAME, and NAME_low, NAME_high and NAME_spread if known.

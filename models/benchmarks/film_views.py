@@ -120,7 +120,7 @@ def unit_vectors(seen: Films, views: Sequence[View]) -> Float32Array:
     -------
     ndarray, shape (n_films, n_views * 1200)
     """
-    signal = _above_background(seen)
+    signal = above_background(seen)
     parts = []
     for view in views:
         blurred = (
@@ -131,7 +131,7 @@ def unit_vectors(seen: Films, views: Sequence[View]) -> Float32Array:
     return _normalised(np.concatenate(parts, axis=1)).astype(np.float32)
 
 
-def _above_background(seen: Films) -> FloatArray:
+def above_background(seen: Films) -> FloatArray:
     """Return the counts above their rolling minimum."""
     window = max(3, round(_BACKGROUND_WINDOW_DEG / seen.step_deg))
     smoothing = max(1, round(_SMOOTHING_DEG / seen.step_deg))

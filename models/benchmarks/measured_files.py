@@ -6,11 +6,12 @@ A file is known by the arrays that it holds, not by its name:
 RRUFF-908     `patterns` (n, m), `two_theta` (m,), `wavelength`, `space_group`; `group` (similar
               patterns share one) and `index908`
 thin films    `offsets`, `two_theta`, `intensity`, `space_group`, `family`, `wavelength`
+dimensions    `offsets`, `two_theta`, `intensity`, `dimensionality` (0D, 2D, 3D), `wavelength`
 known phases  `offsets`, `two_theta`, `intensity`, `name`, `wavelength` (NaN where not stated), and
               beside it a .json of the same stem with one entry a pattern
 ============  =====================================================================================
 
-Pattern k of the latter two is ``offsets[k]:offsets[k + 1]`` of the columns. Angles are in degree,
+Pattern k of the latter three is ``offsets[k]:offsets[k + 1]`` of the columns. Angles are in degree,
 wavelengths in angstrom.
 """
 
@@ -32,6 +33,7 @@ Arrays = dict[str, NDArray[Any]]
 _RRUFF = ("patterns", "two_theta", "wavelength", "space_group", "group", "index908")
 _COLUMNS = ("offsets", "two_theta", "intensity", "wavelength")
 _THIN_FILMS = (*_COLUMNS, "space_group", "family")
+_DIMENSIONS = (*_COLUMNS, "dimensionality")
 _KNOWN_PHASES = (*_COLUMNS, "name")
 
 
@@ -57,6 +59,15 @@ class LabelledPatterns:
     def space_group_index(self) -> IntArray:
         """Space group number less 1."""
         return self.space_group_number - 1
+
+
+@dataclass(frozen=True, slots=True)
+class FilmDimensionalities:
+    """Measured films, and how many dimensions their framework has: 0D, 2D or 3D."""
+
+    patterns: tuple[Pattern, ...]
+    dimensionality: tuple[str, ...]
+    name: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,26 @@ def read_thin_films(path: Path) -> LabelledPatterns:
         arrays["space_group"].astype(np.int64),
         groups.astype(np.int64),
         tuple(str(name) for name in names),
+    )
+
+
+def read_film_dimensionalities(path: Path) -> FilmDimensionalities:
+    """Return the films with dimensionalities of a file, or of the one such file in a folder.
+
+    Raises
+    ------
+    PatternError
+        As `read_rruff`.
+    """
+    _, arrays = _arrays_at(path, _DIMENSIONS)
+    n_patterns = arrays["offsets"].size - 1
+    wavelengths = np.broadcast_to(arrays["wavelength"], n_patterns)
+    patterns = tuple(_pattern(arrays, k, wavelengths[k]) for k in range(n_patterns))
+    numbers = arrays.get("exp_d_column", np.arange(n_patterns))
+    return FilmDimensionalities(
+        patterns,
+        tuple(str(one) for one in arrays["dimensionality"]),
+        tuple(f"film {number}" for number in numbers),
     )
 
 

@@ -18,6 +18,7 @@ from phasepilot.models.benchmarks.novelty import run as run_novelty
 from phasepilot.models.benchmarks.rruff908 import run as run_rruff908
 from phasepilot.models.benchmarks.series import run as run_series
 from phasepilot.models.benchmarks.steering import run as run_steering
+from phasepilot.models.benchmarks.tio2 import run as run_tio2
 from phasepilot.models.errors import ModelsError
 
 
@@ -35,12 +36,15 @@ class Benchmark:
         Whether known structures help, so that the index of a whole table is worth its minutes.
     estimates : bool
         Whether it is about networks and their estimates at all.
+    n_seeds : int
+        How often what is random is repeated unless somebody says.
     """
 
     description: str
     run: Callable[[BenchmarkOptions, Progress], BenchmarkResult]
     searches: bool = True
     estimates: bool = True
+    n_seeds: int = 5
 
 
 BENCHMARKS = {
@@ -87,6 +91,13 @@ BENCHMARKS = {
         run_steering,
         searches=False,
         estimates=False,
+    ),
+    "tio2": Benchmark(
+        "the post's network for titanium oxides beside library matching; mixtures, unknown phases",
+        run_tio2,
+        searches=False,
+        estimates=False,
+        n_seeds=3,
     ),
 }
 

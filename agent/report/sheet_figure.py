@@ -1,0 +1,67 @@
+"""Pictures of a benchmark that have several panels."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from phasepilot.agent.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from phasepilot.models.benchmarks.benchmark_result import Chart, Sheet
+
+# Fewer points are marked one by one.
+_FEW = 20
+_PANEL_INCHES = 2.3
+
+
+def draw_sheet(sheet: "Sheet", picture: Path) -> Path:
+    """Write the charts of a sheet one below the other, and return where.
+
+    Parameters
+    ----------
+    picture : Path
+        A folder, for NAME.png in it; or a file STEM.png, for STEM-NAME.png beside it.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be written.
+    """
+    n_charts = len(sheet.charts)
+    figure = Figure(figsize=(8, 0.6 + _PANEL_INCHES * n_charts), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(n_charts, squeeze=False)[:, 0]
+    for axes, chart in zip(panels, sheet.charts, strict=True):
+        _draw(axes, chart)
+    path = (
+        picture / f"{sheet.name}.png"
+        if picture.is_dir()
+        else picture.with_name(f"{picture.stem}-{sheet.name}.png")
+    )
+    try:
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"the picture must go to a file that can be written, but {path} cannot ({error});"
+            " give another --picture."
+        ) from error
+    return path
+
+
+def _draw(axes: "Axes", chart: "Chart") -> None:
+    for curve in chart.curves:
+        marker = "o" if curve.x.size < _FEW else ""
+        if curve.spread is None:
+            axes.plot(curve.x, curve.y, label=curve.name, linewidth=1, marker=marker, markersize=4)
+        else:
+            axes.errorbar(
+                curve.x, curve.y, curve.spread, label=curve.name, marker=marker, markersize=4
+            )
+    axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+    axes.set_title(chart.title, fontsize=9, loc="left")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
