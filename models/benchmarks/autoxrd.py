@@ -72,7 +72,7 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
     truth = labelled.space_group_number
     measured = films(labelled.patterns)
     comparison = film_comparison(measured, default_rng(0))
-    folds = [_shuffled_folds(truth.size, seed) for seed in SEEDS]
+    folds = [shuffled_folds(truth.size, seed) for seed in SEEDS]
     by_condition = _cross_validated(comparison, measured, truth, folds, progress)
     family_folds = [folds_of_groups(labelled.group, N_FOLDS, default_rng(seed)) for seed in SEEDS]
     as_measured = [{_AS_MEASURED: compared(comparison, measured)}] * len(SEEDS)
@@ -101,7 +101,7 @@ def _labelled(options: BenchmarkOptions) -> LabelledPatterns:
     return labelled
 
 
-def _shuffled_folds(n_films: int, seed: int) -> IntArray:
+def shuffled_folds(n_films: int, seed: int) -> IntArray:
     """Return the fold of each film."""
     # In the train extra.
     from sklearn.model_selection import KFold

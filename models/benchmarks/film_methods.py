@@ -98,11 +98,13 @@ def support_vector_machine(
 def gradient_boosting(
     train: FloatArray, classes: IntArray, test: FloatArray, step_deg: float, seed: int
 ) -> IntArray:
-    """Classify by boosted trees; each split sees the root of the number of points, at random."""
+    """Classify by boosted trees; each sees half of the patterns, each split 35 of the points."""
     from sklearn.ensemble import GradientBoostingClassifier
 
-    # All points would take minutes a fit.
-    model = GradientBoostingClassifier(n_estimators=50, max_features="sqrt", random_state=seed)
+    # All patterns and points would take minutes a fit.
+    model = GradientBoostingClassifier(
+        n_estimators=50, subsample=0.5, max_features="sqrt", random_state=seed
+    )
     return _fitted(model, train, classes, test)
 
 

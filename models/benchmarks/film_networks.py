@@ -20,7 +20,7 @@ from phasepilot.models.explanation.class_activation import (
 )
 from phasepilot.models.networks.acnn import STEPS, Acnn
 
-SCHEDULE = Schedule(n_epochs=N_EPOCHS, batch_size=128, loss=binary_cross_entropy_of_softmax)
+SCHEDULE = Schedule(n_epochs=N_EPOCHS, batch_size=64, loss=binary_cross_entropy_of_softmax)
 # What one place of the last maps sees.
 _PLACE = int(np.prod(STEPS))
 
@@ -64,7 +64,7 @@ class ExplainedFilms:
     average: FloatArray
 
     def likeness(self) -> FloatArray:
-        """Return the cosine between each map and each class's average, (n_films, n_classes)."""
+        """Return how each map correlates with each class's average, (n_films, n_classes)."""
         return np.asarray(_unit(self.maps) @ _unit(self.average).T)
 
 
@@ -85,4 +85,6 @@ def explained_films(
 
 
 def _unit(rows: FloatArray) -> FloatArray:
+    # What all places have in common says nothing of where the network looks.
+    rows = rows - rows.mean(axis=1, keepdims=True)
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

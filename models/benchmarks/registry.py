@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from phasepilot.models.benchmarks.autoxrd import run as run_autoxrd
+from phasepilot.models.benchmarks.autoxrd_paper import run as run_autoxrd_paper
 from phasepilot.models.benchmarks.benchmark_result import (
     BenchmarkOptions,
     BenchmarkResult,
@@ -52,6 +53,13 @@ BENCHMARKS = {
         "space groups of thin films by cross-validation, at coarser steps and fewer counts too",
         run_autoxrd,
         searches=False,
+    ),
+    "autoxrd-paper": Benchmark(
+        "the tables of Oviedo et al.: ten methods, three cases, augmentation, steps, maps",
+        run_autoxrd_paper,
+        searches=False,
+        estimates=False,
+        n_seeds=3,
     ),
     "calibration": Benchmark(
         "whether stated confidence and prediction sets hold, on measured and simulated patterns",

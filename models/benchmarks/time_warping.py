@@ -31,19 +31,24 @@ def warped_distances(first: FloatArray, second: FloatArray, reach: int) -> Float
     return np.asarray(np.sqrt(squares / first.shape[1]))
 
 
-@numba.njit(cache=True, nogil=True, parallel=False)
+@numba.njit(cache=True, nogil=True)
 def _squares(first, second, reach):  # type: ignore[no-untyped-def]  # compiled for the types
     n_points = first.shape[1]
     result = np.empty((first.shape[0], second.shape[0]))
+    before, row = np.empty(n_points + 1), np.empty(n_points + 1)
     for a in range(first.shape[0]):
         for b in range(second.shape[0]):
-            before = np.full(n_points + 1, np.inf)
+            before[:] = np.inf
             before[0] = 0.0
             for i in range(n_points):
-                row = np.full(n_points + 1, np.inf)
-                for j in range(max(0, i - reach), min(n_points, i + reach + 1)):
+                low, high = max(0, i - reach), min(n_points, i + reach + 1)
+                row[low] = np.inf
+                for j in range(low, high):
                     step = min(before[j], before[j + 1], row[j])
                     row[j + 1] = step + (first[a, i] - second[b, j]) ** 2
-                before = row
+                # The next row looks one point further.
+                if high < n_points:
+                    row[high + 1] = np.inf
+                before, row = row, before
             result[a, b] = before[n_points]
     return result

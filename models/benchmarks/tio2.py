@@ -7,7 +7,7 @@ as its library, of which nothing is trained. Both are then shown what the post l
 mixtures, and samples that hold none of the five.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from phasepilot.models.benchmarks.benchmark_result import (
     Progress,
     Sheet,
 )
+from phasepilot.models.benchmarks.measured_files import KnownSample
 from phasepilot.models.benchmarks.metrics import figure_of_items
 from phasepilot.models.benchmarks.tio2_figures import (
     DetectedStrangers,
@@ -37,6 +38,7 @@ from phasepilot.models.benchmarks.tio2_phases import (
 )
 from phasepilot.models.benchmarks.tio2_samples import (
     POST_SAMPLES,
+    MixedPattern,
     NamedPattern,
     SortedSamples,
     rruff_patterns,
@@ -85,55 +87,112 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         else phases_of_folder(options.library)
     )
     samples = sorted_samples(options.measured(), phases.polymorphs)
-    networks = _Networks(phases, options.n_seeds, progress)
-    matching = LibraryMatching(phases.polymorphs)
-    told = _told(options, phases, matching)
-    figures: list[Figure] = []
-    items: list[dict[str, Any]] = []
-
-    figures += _validation_figures(networks, matching, progress)
-    for kind, group in (("measured", samples.single), ("told", told)):
-        figures += _single_figures(kind, group, networks, matching, phases, items)
-
-    answers = {
-        pair: mixture_answers(pair, phases, networks.probabilities, options.n_seeds, progress)
-        for pair in PAIRS
-        if all(name in phases.extended.labels.name for name in (pair.first, pair.second))
-    }
-    for pair, found in answers.items():
-        figures += simulated_mixture_figures(pair, found)
-        items += _mixture_items(found)
-
-    several = matching.say_all([one.pattern for one in samples.several], progress, "two phases")
-    if several:
-        probabilities = networks.probabilities([one.pattern for one in samples.several])
-        figures += measured_mixture_figures(samples.several, several, probabilities, phases.names)
-    extended = LibraryMatching(phases.extended)
-    weighed = extended.say_all([one.pattern for one in samples.weighed], progress, "weighed")
-    alone = matching.say_all([one.pattern for one in samples.weighed], progress, "weighed, alone")
-    figures += weighed_figures(samples.weighed, weighed, alone, phases)
-
-    strangers = [one.pattern for one in samples.others]
-    usual = [one.pattern for one in (*samples.single, *samples.several)]
-    if strangers and usual:
-        said = matching.say_all(strangers, progress, "other samples")
-        usual_said = [matching.say(one.pattern) for one in samples.single] + several
-        detected = DetectedStrangers(
-            said, usual_said, networks.probabilities(strangers), networks.probabilities(usual)
-        )
-        figures += stranger_figures(detected)
-        items += _said_items("other", [one.name for one in samples.others], said)
-    items += _said_items("two phases", [one.name for one in samples.several], several)
-    items += _said_items("weighed", [one.name for one in samples.weighed], weighed)
-    unstated = matching.say_all([one.pattern for one in samples.unstated], progress, "unstated")
-    items += _said_items("unstated", [one.name for one in samples.unstated], unstated)
+    parts = _Parts(phases, samples, _Networks(phases, options.n_seeds, progress), progress)
+    told = _told(options, phases, parts.matching)
+    parts.validation()
+    parts.single("measured", samples.single)
+    parts.single("told", told)
+    mixtures = parts.simulated_mixtures(options.n_seeds)
+    parts.measured_mixtures()
+    parts.strangers()
     return BenchmarkResult(
         f"titanium oxides: the post's network, {options.n_seeds} seeds, beside library matching",
-        tuple(figures),
-        tuple(items),
+        tuple(parts.figures),
+        tuple(parts.items),
         _notes(phases, samples, told),
-        sheets=(_overlays(phases, samples, answers),),
+        sheets=(_overlays(phases, samples, mixtures),),
     )
+
+
+class _Parts:
+    """What both say of each kind of pattern, as figures and items."""
+
+    def __init__(
+        self, phases: TitaniaPhases, samples: SortedSamples, networks: _Networks, progress: Progress
+    ) -> None:
+        self._phases, self._samples = phases, samples
+        self._networks, self._progress = networks, progress
+        self.matching = LibraryMatching(phases.polymorphs)
+        self.figures: list[Figure] = []
+        self.items: list[dict[str, Any]] = []
+
+    def validation(self) -> None:
+        """Simulated patterns of one class, unseen."""
+        self.figures += _validation_figures(self._networks, self.matching, self._progress)
+
+    def single(self, kind: str, group: tuple[NamedPattern, ...]) -> None:
+        """Measured patterns of one class."""
+        if not group:
+            return
+        probabilities = self._networks.probabilities([one.pattern for one in group])
+        said = [self.matching.say(one.pattern) for one in group]
+        self.figures += _single_figures(kind, group, probabilities, said, self._phases.names)
+        answers = probabilities.argmax(axis=2)
+        self.items += [
+            {
+                "kind": kind,
+                "sample": named.name,
+                "phase": named.phase,
+                "network": [self._phases.names[answer] for answer in answers[:, k]],
+                "probability": probabilities[:, k].max(axis=1).tolist(),
+                **_fields(one),
+            }
+            for k, (named, one) in enumerate(zip(group, said, strict=True))
+        ]
+
+    def simulated_mixtures(self, n_seeds: int) -> list[MixtureAnswers]:
+        """Two phases in known amounts."""
+        names = self._phases.extended.labels.name
+        answers = [
+            mixture_answers(
+                pair, self._phases, self._networks.probabilities, n_seeds, self._progress
+            )
+            for pair in PAIRS
+            if pair.first in names and pair.second in names
+        ]
+        for found in answers:
+            self.figures += simulated_mixture_figures(found.pair, found)
+            self.items += _mixture_items(found)
+        return answers
+
+    def measured_mixtures(self) -> None:
+        """Two classes in amounts that nobody states; then classes in weighed mixtures."""
+        several, weighed = self._samples.several, self._samples.weighed
+        said = self._said("two phases", several)
+        if several:
+            probabilities = self._networks.probabilities([one.pattern for one in several])
+            self.figures += measured_mixture_figures(
+                several, said, probabilities, self._phases.names
+            )
+        extended = LibraryMatching(self._phases.extended)
+        with_all = extended.say_all([one.pattern for one in weighed], self._progress, "weighed")
+        alone = self._said("weighed, only the classes in the library", weighed)
+        self.figures += weighed_figures(weighed, with_all, alone, self._phases)
+        self.items += _said_items("weighed", [one.name for one in weighed], with_all)
+        self._said("unstated", self._samples.unstated)
+
+    def strangers(self) -> None:
+        """Samples that hold none of the classes, against measured ones of the classes."""
+        strange = self._samples.others
+        usual = (*self._samples.single, *self._samples.several)
+        if not strange or not usual:
+            return
+        patterns = [one.pattern for one in usual]
+        detected = DetectedStrangers(
+            self._said("other", strange),
+            self.matching.say_all(patterns, self._progress, "titanium oxides"),
+            self._networks.probabilities([one.pattern for one in strange]),
+            self._networks.probabilities(patterns),
+        )
+        self.figures += stranger_figures(detected)
+
+    def _said(
+        self, kind: str, samples: Sequence[KnownSample] | Sequence[MixedPattern]
+    ) -> list[Said]:
+        """Return what matching says of these, and keep it."""
+        said = self.matching.say_all([one.pattern for one in samples], self._progress, kind)
+        self.items += _said_items(kind, [one.name for one in samples], said)
+        return said
 
 
 def _told(
@@ -185,49 +244,32 @@ def _validation_figures(
 def _single_figures(
     kind: str,
     group: tuple[NamedPattern, ...],
-    networks: _Networks,
-    matching: LibraryMatching,
-    phases: TitaniaPhases,
-    items: list[dict[str, Any]],
+    probabilities: FloatArray,
+    said: list[Said],
+    names: list[str],
 ) -> Iterator[Figure]:
-    if not group:
-        return
-    probabilities = networks.probabilities([one.pattern for one in group])
-    answers = probabilities.argmax(axis=2)
-    truth = np.array([phases.names.index(one.phase) for one in group])
     about = (
-        "measured patterns of one polymorph"
+        f"{len(group)} measured patterns of one polymorph"
         if kind == "measured"
-        else "RRUFF-908 patterns whose space group and lattice tell the polymorph"
+        else f"{len(group)} RRUFF-908 patterns whose space group and lattice tell the polymorph"
     )
+    truth = np.array([names.index(one.phase) for one in group])
     yield figure_of_items(
         f"network_{kind}_accuracy",
-        answers == truth,
-        f"share of {len(group)} {about} that the post's network names rightly",
+        probabilities.argmax(axis=2) == truth,
+        f"share of {about} that the post's network names rightly",
         anchor="11 of 11, 4 of them calculated" if kind == "measured" else "",
     )
-    said = [matching.say(one.pattern) for one in group]
     yield figure_of_items(
         f"matching_{kind}_accuracy",
         [one.main == named.phase for one, named in zip(said, group, strict=True)],
-        f"share of {len(group)} {about} whose main phase library matching names rightly",
+        f"share of {about} whose main phase library matching names rightly",
     )
     yield figure_of_items(
         f"matching_{kind}_called_unknown",
         [not one.is_known for one in said],
-        f"share of {len(group)} {about} that the agent calls unknown",
+        f"share of {about} that the agent calls unknown",
     )
-    for k, (named, one) in enumerate(zip(group, said, strict=True)):
-        items.append(
-            {
-                "kind": kind,
-                "sample": named.name,
-                "phase": named.phase,
-                "network": [phases.names[answer] for answer in answers[:, k]],
-                "probability": probabilities[:, k].max(axis=1).tolist(),
-                **_fields(one),
-            }
-        )
 
 
 def _fields(said: Said) -> dict[str, Any]:
@@ -260,7 +302,7 @@ def _mixture_items(answers: MixtureAnswers) -> list[dict[str, Any]]:
 
 
 def _overlays(
-    phases: TitaniaPhases, samples: SortedSamples, answers: dict[Any, MixtureAnswers]
+    phases: TitaniaPhases, samples: SortedSamples, answers: Sequence[MixtureAnswers]
 ) -> Sheet:
     charts = [
         overlay(phases.polymorphs, one.pattern, f"{one.name}: {one.phase}")
@@ -272,7 +314,7 @@ def _overlays(
     ]
     charts += [
         overlay(phases.extended, found.example, f"simulated: {found.example_name}")
-        for found in answers.values()
+        for found in answers
     ]
     charts += [
         overlay(phases.extended, one.pattern, one.name)

@@ -16,6 +16,7 @@ from phasepilot.models.benchmarks.metrics import (
 from phasepilot.models.benchmarks.tio2_matching import Said
 from phasepilot.models.benchmarks.tio2_mixtures import MixtureAnswers, Pair, RecipeAnswers
 from phasepilot.models.benchmarks.tio2_phases import TitaniaPhases
+from phasepilot.models.benchmarks.tio2_samples import MixedPattern
 from phasepilot.models.diffraction.crystals.stated_formula import stated_reduced_formula
 from phasepilot.models.uncertainty.novelty import FALSE_ALARM_RATE
 
@@ -82,27 +83,26 @@ def _network_figures(
 
 
 def measured_mixture_figures(
-    samples: Sequence[KnownSample],
+    samples: Sequence[MixedPattern],
     said: Sequence[Said],
     probabilities: FloatArray,
     names: Sequence[str],
 ) -> Iterator[Figure]:
     """Yield what is said of measured mixtures of classes in amounts that nobody states."""
-    expected = [{phase.name for phase in sample.phases} for sample in samples]
-    found = [set(one.weight) == phases for one, phases in zip(said, expected, strict=True)]
+    found = [set(one.weight) == sample.phases for one, sample in zip(said, samples, strict=True)]
     yield figure_of_items(
         "measured_mixtures_named",
         found,
         f"share of {len(said)} measured mixtures of polymorphs in which matching finds these and"
         " no other",
     )
-    for name in sorted(set().union(*expected)):
+    for name in sorted(frozenset[str]().union(*(sample.phases for sample in samples))):
         weights = np.array([one.weight.get(name, 0.0) for one in said])
         yield Figure(
             f"measured_mixtures_{name}_weight",
             float(weights.mean()),
             f"weight fraction of {name} in them, mean and deviation; nobody states the truth",
-            spread=float(weights.std(ddof=1)),
+            spread=float(weights.std(ddof=1)) if weights.size > 1 else None,
         )
         yield figure_of_items(
             f"measured_mixtures_network_says_{name}",

@@ -36,6 +36,15 @@ class NamedPattern:
 
 
 @dataclass(frozen=True, slots=True)
+class MixedPattern:
+    """A measured pattern, and of which classes it is."""
+
+    name: str
+    pattern: Pattern
+    phases: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class SortedSamples:
     """Measured patterns by what is known of them.
 
@@ -46,7 +55,7 @@ class SortedSamples:
     unstated : tuple of KnownSample
         Of the formula of the classes, but nobody says which; alone or in mixtures of unknown
         amounts.
-    several : tuple of KnownSample
+    several : tuple of MixedPattern
         Of two or more classes and nothing else.
     weighed : tuple of KnownSample
         Mixtures with known amounts that hold the formula of the classes.
@@ -56,7 +65,7 @@ class SortedSamples:
 
     single: tuple[NamedPattern, ...]
     unstated: tuple[KnownSample, ...]
-    several: tuple[KnownSample, ...]
+    several: tuple[MixedPattern, ...]
     weighed: tuple[KnownSample, ...]
     others: tuple[KnownSample, ...]
 
@@ -70,7 +79,11 @@ def sorted_samples(path: Path, index: SearchIndex) -> SortedSamples:
         As `read_known_samples`.
     """
     sorter = _Sorter(index)
-    single, unstated, several, weighed, others = [], [], [], [], []
+    single: list[NamedPattern] = []
+    several: list[MixedPattern] = []
+    unstated: list[KnownSample] = []
+    weighed: list[KnownSample] = []
+    others: list[KnownSample] = []
     for sample in map(_of_the_post, read_known_samples(path).samples):
         if not sample.phases:
             continue
@@ -81,7 +94,7 @@ def sorted_samples(path: Path, index: SearchIndex) -> SortedSamples:
         elif len(classes) == 1 and classes[0]:
             single.append(NamedPattern(sample.name, sample.pattern, classes[0]))
         elif all(classes):
-            several.append(sample)
+            several.append(MixedPattern(sample.name, sample.pattern, frozenset(classes)))
         elif all(phase.weight_fraction is not None for phase in sample.phases):
             weighed.append(sample)
         else:

@@ -35,6 +35,23 @@ class Acnn(nn.Module):
         self.classifier = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), self.class_layer)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits of the classes."""
-        logits: Tensor = self.classifier(self.convolutions(inputs))
+        """Return the logits of the classes.
+
+        Strides are as long as kernels, so that each layer is one product of matrices: the same as
+        ``classifier(convolutions(inputs))``, at a fraction of the time.
+        """
+        maps = inputs.transpose(1, 2)
+        for layer in self.convolutions:
+            maps = _of_blocks(layer, maps) if isinstance(layer, nn.Conv1d) else layer(maps)
+        logits: Tensor = self.class_layer(maps.mean(dim=1))
         return logits
+
+
+def _of_blocks(layer: nn.Conv1d, maps: Tensor) -> Tensor:
+    """Return a layer's maps from maps, both of shape (n_patterns, n_places, n_filters)."""
+    (step,) = layer.kernel_size
+    n_patterns, n_places, n_filters = maps.shape
+    n_blocks = n_places // step
+    blocks = maps[:, : n_blocks * step].reshape(n_patterns, n_blocks, step * n_filters)
+    weight = layer.weight.transpose(1, 2).reshape(layer.out_channels, -1)
+    return nn.functional.linear(blocks, weight, layer.bias)
