@@ -117,11 +117,11 @@ class _Parts:
         self.items: list[dict[str, Any]] = []
 
     def validation(self) -> None:
-        """Simulated patterns of one class, unseen."""
+        """Ask about simulated patterns of one class, unseen."""
         self.figures += _validation_figures(self._networks, self.matching, self._progress)
 
     def single(self, kind: str, group: tuple[NamedPattern, ...]) -> None:
-        """Measured patterns of one class."""
+        """Ask about measured patterns of one class."""
         if not group:
             return
         probabilities = self._networks.probabilities([one.pattern for one in group])
@@ -141,7 +141,7 @@ class _Parts:
         ]
 
     def simulated_mixtures(self, n_seeds: int) -> list[MixtureAnswers]:
-        """Two phases in known amounts."""
+        """Return what is said of two phases in known amounts."""
         names = self._phases.extended.labels.name
         answers = [
             mixture_answers(
@@ -156,7 +156,7 @@ class _Parts:
         return answers
 
     def measured_mixtures(self) -> None:
-        """Two classes in amounts that nobody states; then classes in weighed mixtures."""
+        """Ask about classes in amounts that nobody states, then about weighed mixtures."""
         several, weighed = self._samples.several, self._samples.weighed
         said = self._said("two phases", several)
         if several:
@@ -172,7 +172,7 @@ class _Parts:
         self._said("unstated", self._samples.unstated)
 
     def strangers(self) -> None:
-        """Samples that hold none of the classes, against measured ones of the classes."""
+        """Tell samples that hold none of the classes from measured ones of the classes."""
         strange = self._samples.others
         usual = (*self._samples.single, *self._samples.several)
         if not strange or not usual:

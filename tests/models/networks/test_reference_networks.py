@@ -12,6 +12,7 @@ from phasepilot.models.networks.reference_networks import (
     reference_network,
 )
 from phasepilot.models.networks.scnn import Scnn
+from phasepilot.models.networks.tio2_cnn import Tio2Cnn
 
 # 5 to 90 degree in steps of 0.01, the axis of Salgado et al.
 PAPER_BINS = 8500
@@ -96,6 +97,23 @@ def test_the_acnn_has_three_layers_of_32_filters() -> None:
     network = Acnn(n_channels=1, n_classes=7)
     assert n_parameters(network) == (8 * 32 + 32) + (5 * 32 * 32 + 32) + (3 * 32 * 32 + 32) + 231
     assert network.convolutions(torch.zeros(1, 1, 1200)).shape == (1, 32, 10)
+
+
+def test_the_acnn_multiplies_matrices_to_the_same_effect() -> None:
+    torch.manual_seed(0)
+    network = Acnn(n_channels=2, n_classes=3)
+    inputs = torch.rand(4, 2, 1237)
+    slowly = network.classifier(network.convolutions(inputs))
+    torch.testing.assert_close(network(inputs), slowly)
+
+
+def test_the_network_of_the_post_has_the_layers_of_the_post() -> None:
+    network = Tio2Cnn(8501, n_channels=1, n_classes=5)
+    convolutions = (35 * 16 + 16) + (25 * 16 * 16 + 16) + (15 * 16 * 16 + 16)
+    # 8501 points are halved three times, as Keras does: 4250, 2125, 1062.
+    dense = (1062 * 16 * 50 + 50) + (50 * 5 + 5)
+    assert n_parameters(network) == convolutions + dense
+    assert network(torch.zeros(2, 1, 8501)).shape == (2, 5)
 
 
 @pytest.mark.parametrize("name", REFERENCE_NETWORKS)
