@@ -72,9 +72,11 @@ def train_classifier(
         inputs, labels = torch.from_numpy(patterns[:, None]), torch.from_numpy(classes)
         network.train()
         for _ in range(schedule.n_epochs):
-            for chosen in torch.randperm(len(inputs)).split(schedule.batch_size):
+            order = torch.randperm(len(inputs))
+            for start in range(0, len(order), schedule.batch_size):
+                chosen = order[start : start + schedule.batch_size]
                 optimiser.zero_grad(set_to_none=True)
-                schedule.loss(network(inputs[chosen]), labels[chosen]).backward()
+                torch.autograd.backward(schedule.loss(network(inputs[chosen]), labels[chosen]))
                 optimiser.step()
     return network.eval()
 
@@ -82,6 +84,7 @@ def train_classifier(
 @torch.inference_mode()
 def class_probabilities(network: nn.Module, patterns: Float32Array) -> FloatArray:
     """Return the softmax of what the network says, shape (n_patterns, n_classes)."""
-    blocks = torch.from_numpy(patterns[:, None]).split(_BLOCK)
-    logits = torch.cat([network(block) for block in blocks])
+    inputs = torch.from_numpy(patterns[:, None])
+    starts = range(0, len(inputs), _BLOCK)
+    logits = torch.cat([network(inputs[start : start + _BLOCK]) for start in starts])
     return np.asarray(torch.softmax(logits.double(), dim=1).numpy())

@@ -87,4 +87,4 @@ def explained_films(
 def _unit(rows: FloatArray) -> FloatArray:
     # What all places have in common says nothing of where the network looks.
     rows = rows - rows.mean(axis=1, keepdims=True)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))

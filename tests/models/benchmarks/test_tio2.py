@@ -150,8 +150,10 @@ def test_matching_does_what_the_network_cannot(result: BenchmarkResult) -> None:
     figures = result.flat()
     assert figures["matching_measured_accuracy"] == 1
     assert figures["measured_mixtures_named"] == 1
-    assert figures["unknown_called_unknown"] == 1
     assert figures["unknown_auroc"] == 1
+    # At a level of 1 % false alarms not every stranger is told from two phases.
+    assert figures["unknown_called_unknown"] >= 0.5
+    assert figures["usual_called_unknown"] == 0
     assert figures["weighed_found"] == 1
     assert 0 <= figures["network_measured_accuracy"] <= 1
     # The amounts are such that both give as much intensity.
