@@ -64,4 +64,5 @@ def _draw(axes: "Axes", chart: "Chart") -> None:
     axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
     axes.set_title(chart.title, fontsize=9, loc="left")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7)
+    # The best place takes minutes to find among thousands of points.
+    axes.legend(fontsize=7, loc="upper right")

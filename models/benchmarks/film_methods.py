@@ -114,7 +114,12 @@ def dense_network(
     """Classify by a network of two dense layers."""
     from sklearn.neural_network import MLPClassifier
 
-    model = MLPClassifier(_HIDDEN, batch_size=_BATCH, max_iter=_N_EPOCHS_DENSE, random_state=seed)
+    model = MLPClassifier(
+        _HIDDEN,
+        batch_size=min(_BATCH, len(train)),
+        max_iter=_N_EPOCHS_DENSE,
+        random_state=seed,
+    )
     return _fitted(model, train, classes, test)
 
 

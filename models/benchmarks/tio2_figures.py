@@ -181,19 +181,17 @@ class DetectedStrangers:
 
 def stranger_figures(detected: DetectedStrangers) -> Iterator[Figure]:
     """Yield how well samples of other phases are told from those of the classes."""
-    novelty, explained = (
-        tuple(
-            np.array([getattr(one, name) for one in group])
-            for group in (detected.strange, detected.usual)
-        )
-        for name in ("novelty", "explained")
+    yield _roc(
+        "unknown_auroc",
+        _values(detected.strange, "novelty"),
+        _values(detected.usual, "novelty"),
+        "how often another sample is more novel than one of TiO2, by the agent",
     )
-    yield _roc("unknown_auroc", *novelty, "novelty of other samples is above that of TiO2")
     yield _roc(
         "unknown_auroc_unexplained",
-        1 - explained[0],
-        1 - explained[1],
-        "the same of the share of intensity that no phase explains",
+        1 - _values(detected.strange, "explained"),
+        1 - _values(detected.usual, "explained"),
+        "how often phases leave more of another sample's intensity unexplained",
     )
     strange, usual = (
         1 - rows.max(axis=2) for rows in (detected.network_strange, detected.network_usual)
@@ -202,7 +200,7 @@ def stranger_figures(detected: DetectedStrangers) -> Iterator[Figure]:
     yield Figure(
         "unknown_auroc_network",
         float(np.mean(areas)),
-        "the same of the post's network: how far its largest probability is from 1",
+        "how often the post's network is less sure of another sample than of one of TiO2",
         spread=float(np.std(areas, ddof=1)) if len(areas) > 1 else None,
     )
     yield figure_of_items(
@@ -223,8 +221,10 @@ def stranger_figures(detected: DetectedStrangers) -> Iterator[Figure]:
     )
 
 
+def _values(said: Sequence[Said], name: str) -> FloatArray:
+    return np.array([getattr(one, name) for one in said])
+
+
 def _roc(name: str, strange: FloatArray, usual: FloatArray, meaning: str) -> Figure:
     interval = two_sample_interval(area_under_roc, strange, usual)
-    return Figure(
-        name, area_under_roc(strange, usual), f"how often {meaning}", interval.low, interval.high
-    )
+    return Figure(name, area_under_roc(strange, usual), meaning, interval.low, interval.high)

@@ -70,10 +70,10 @@ class LibraryMatching:
         str
             Its name, empty if there is none.
         """
-        phases = self._model.predict(pattern).phases
-        if len(phases) != 1:
+        estimate = self._model.predict(pattern)
+        if len(estimate.phases) != 1 or not estimate.verdict.is_known:
             return ""
-        (only,) = phases
+        (only,) = estimate.phases
         is_same = only.space_group_number == space_group_number and abs(only.strain) <= within
         return only.name if is_same else ""
 
