@@ -247,7 +247,7 @@ def test_the_relabellings_are_those_of_the_normaliser(space_group_number):
 
 def test_the_relabellings_of_every_thirtieth_space_group_are_those_of_the_normaliser():
     table = json.loads(wyckoff_source.WYCKOFF_TABLE.read_text())
-    # All of them take minutes, half of one P1 alone; the script that writes the table computes them.
+    # All take minutes, P1 alone half of one; the script that writes the table computes them.
     for number, entry in list(table.items())[30::30]:
         computed = wyckoff_source.relabellings(int(number), entry["positions"])
         assert computed == entry["relabellings"]
