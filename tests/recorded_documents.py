@@ -38,7 +38,6 @@ def record_run(directory: Path, *, seed: int = 0, **metadata: Any) -> RecordedRu
             3.0,
             step=0.2,
             advisor=agent,
-            advice_timeout_s=30.0,
             md=metadata,
         )
         (uid,) = run_engine(plan)

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from ceria_images import write_ceria_images
 from experiment import fresh_run_engine, make_beamline
+from ports import free_port
 from powder_on_detector import make_geometry
 from recorded_documents import RecordedRun, record_run
-from tiled_process import READ_SCOPES, WRITE_SCOPES, TiledProcess, free_port
+from tiled_process import READ_SCOPES, WRITE_SCOPES, TiledProcess
 from typer.testing import CliRunner
 
 from phasepilot.agent.archive.document_files import read_records

@@ -24,7 +24,7 @@ from phasepilot.agent.errors import ArchiveError
 
 logger = logging.getLogger(__name__)
 
-_CONNECT_TIMEOUT_S = 10.0
+_CONNECT_TIMEOUT_S = 30.0
 # How long a message that never came may delay a frame.
 _POLL_S = 2.0
 # How long a run may go unseen when the websockets are dead.

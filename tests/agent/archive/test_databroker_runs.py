@@ -55,12 +55,10 @@ def paused(broker: Any) -> tuple[str, Any]:
             3.0,
             step=0.2,
             advisor=agent,
-            advice_timeout_s=30.0,
             md={"sample": "KCl"},
         )
         with pytest.raises(RunEngineInterrupted):
             run_engine(plan)
-        pause.join()
         (uid,) = run_engine.resume()
     numbers = [doc["seq_num"] for doc in emitted.events("primary")]
     assert len(numbers) > len(set(numbers))
