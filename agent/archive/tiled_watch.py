@@ -34,7 +34,9 @@ _BEHIND_S = 0.05
 _PATIENCE_S = 300.0
 _MOST_RECONNECTIONS = 10
 _MOST_OPEN_RUNS = 8
-_LATEST = 20
+_PAGE = 20
+# How many runs are looked through for those of an outage: more are not measured in one.
+_MOST_SEARCHED = 2000
 
 
 class TiledWatch:
@@ -146,13 +148,24 @@ class TiledWatch:
         self._done.add(uid)
 
     def _follow_latest(self) -> None:
-        """Follow the latest runs that go on, or that began and ended unseen."""
-        for uid, node in self._container.items().tail(_LATEST):
-            if uid in self._done or not is_run(node):
-                continue
-            is_new = node.metadata["start"]["time"] >= self._began_s
-            if is_new or not node.metadata.get("stop"):
-                self._follow(uid)
+        """Follow the latest runs that go on, and all that began unseen, the oldest first."""
+        wanted: list[str] = []
+        for first in range(0, _MOST_SEARCHED, _PAGE):
+            n_unseen = 0
+            for uid, node in self._container.items()[-1 - first : -1 - first - _PAGE : -1]:
+                if uid in self._done or not is_run(node):
+                    continue
+                is_new = node.metadata["start"]["time"] >= self._began_s
+                n_unseen += is_new and uid not in self._open
+                if is_new or (first == 0 and not node.metadata.get("stop")):
+                    wanted.append(uid)
+            # Runs stand in the order in which they were written: what is before was seen.
+            if not n_unseen:
+                break
+        else:
+            self._note(f"Of the runs only the latest {_MOST_SEARCHED} were looked through")
+        for uid in reversed(wanted):
+            self._follow(uid)
 
     def _follow(self, uid: str) -> None:
         self._followed.add(uid)

@@ -78,8 +78,8 @@ def integrate_pattern(
 
     Intensities are mean counts of a pixel, corrected for solid angle (to that of a pixel at the
     PONI) and polarisation. Pixels that are not finite or hold the detector's own mark of a dead
-    pixel (-2 or -1 for a Pilatus) are left out, and how many is logged. So is the first pixel that is
-    measured, which pyFAI shares at random.
+    pixel (-2 or -1 for a Pilatus) are left out, and how many is logged. So is the first pixel
+    that is measured, which pyFAI shares at random.
 
     Parameters
     ----------

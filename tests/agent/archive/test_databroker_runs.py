@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bluesky.utils import RunEngineInterrupted
 from experiment import Emitted, PausesOnce, configuration, fresh_run_engine, make_beamline
-from recorded_documents import record_run
+from recorded_documents import record_run, short_scan
 from steered_run import SteeredRun, assert_same_to_the_bit
 
 from phasepilot.agent.archive.databroker_runs import broker_documents, runs_of_catalog
@@ -18,7 +18,6 @@ from phasepilot.agent.archive.run_query import RunQuery, condition
 from phasepilot.agent.errors import ArchiveError
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.agent.replay import replay
-from phasepilot.plans.compression_scan import compression_scan
 
 databroker = pytest.importorskip("databroker", reason="needs the extra databroker")
 
@@ -48,17 +47,8 @@ def paused(broker: Any) -> tuple[str, Any]:
         emitted = Emitted()
         for callback in (agent, broker.insert, emitted, pause):
             run_engine.subscribe(callback)
-        plan = compression_scan(
-            [beamline.detector],
-            beamline.cell,
-            1.8,
-            3.0,
-            step=0.2,
-            advisor=agent,
-            md={"sample": "KCl"},
-        )
         with pytest.raises(RunEngineInterrupted):
-            run_engine(plan)
+            run_engine(short_scan(beamline, agent, sample="KCl"))
         (uid,) = run_engine.resume()
     numbers = [doc["seq_num"] for doc in emitted.events("primary")]
     assert len(numbers) > len(set(numbers))

@@ -165,6 +165,25 @@ def test_a_watch_whose_server_dies_waits_for_it_and_misses_no_frame(
     assert rows_of_runs(watched) == rows_of_runs(emitted)
 
 
+def test_all_runs_that_were_written_unseen_are_read_in_their_order(
+    tiled_process: TiledProcess, run_engine: RunEngine, motor: SynAxis, tmp_path: Path
+) -> None:
+    watched = Emitted()
+    watch_key = tiled_process.api_key(WATCH_SCOPES)
+    with tiled_process.client(tiled_process.api_key(WRITE_SCOPES)) as client:
+        place = runs_container(client, "many_unseen")
+        with connected(place.uri, api_key=watch_key) as container:
+            watch = TiledWatch(container)
+            writer = ArchiveWriter(tmp_path, place)
+            run_engine.subscribe(writer)
+            # More than two pages, as after an outage: no websocket has told of them.
+            uids = [uid for _ in range(45) for uid in run_engine(bp.count([motor]))]
+            assert len(writer.close(timeout_s=PATIENCE_S).uploaded) == len(uids)
+            with watch:
+                follow_runs(watch, watched, n_runs=len(uids))
+    assert [doc["uid"] for doc in watched.of("start")] == uids
+
+
 def follow_runs(watch: TiledWatch, to: Emitted, *, n_runs: int) -> None:
     for name, doc in watch.documents():
         to(name, doc)
