@@ -125,11 +125,7 @@ class PhaseAgent:
 
     def ingest(self, frame: Frame) -> Advice:
         """Judge one frame now, in this thread, and return the advice."""
-        history = self._history_for(frame.run_uid)
-        try:
-            advice = history.judge(loaded(frame, self._assets))
-        except AgentError as error:
-            advice = history.skip(frame.seq_num, str(error))
+        advice = self._judge(frame)
         self._publish(frame, advice)
         return advice
 
@@ -203,9 +199,16 @@ class PhaseAgent:
             skipped = replace(frame, intensity=None)
             self._worker.submit(lambda: self._answer(skipped, future, self._skip))
 
+    def _judge(self, frame: Frame) -> Advice:
+        history = self._history_for(frame.run_uid)
+        try:
+            return history.judge(loaded(frame, self._assets))
+        except AgentError as error:
+            return history.skip(frame.seq_num, str(error))
+
     def _judge_waiting(self, frame: Frame) -> Advice:
         self._add_waiting(-int(getattr(frame.intensity, "nbytes", 0)))
-        return self.ingest(frame)
+        return self._judge(frame)
 
     def _add_waiting(self, n_bytes: int) -> None:
         with self._waiting_lock:
@@ -215,21 +218,23 @@ class PhaseAgent:
         self, frame: Frame, future: "Future[Advice]", judge: Callable[[Frame], Advice]
     ) -> None:
         try:
-            future.set_result(judge(frame))
+            advice = judge(frame)
+            # First the plan, which waits; then whoever watches.
+            future.set_result(advice)
+            self._publish(frame, advice)
         except Exception as error:  # a plan is waiting for this future: it gets a sentence instead
             logger.exception("run %s, frame %d could not be judged", frame.run_uid, frame.seq_num)
             problem = f"the agent failed on this frame ({type(error).__name__}: {error})"
             self._note(f"frame {frame.seq_num}: {problem}")
-            future.set_result(Advice.none(frame.seq_num, problem))
+            if not future.done():
+                future.set_result(Advice.none(frame.seq_num, problem))
 
     def _skip(self, frame: Frame) -> Advice:
         problem = (
             f"skipped: {MAX_WAITING_BYTES >> 20} MiB of frames were waiting already; frames come"
             " faster than they can be judged"
         )
-        advice = self._history_for(frame.run_uid).skip(frame.seq_num, problem)
-        self._publish(frame, advice)
-        return advice
+        return self._history_for(frame.run_uid).skip(frame.seq_num, problem)
 
     def _history_for(self, run_uid: str) -> RunHistory:
         history = self._histories.get(run_uid)

@@ -117,7 +117,7 @@ def _run_demo(
         run_uid = _measure(beamline, writer, is_steered=is_steered)
         elapsed_s = time.perf_counter() - started
         with console.status("archiving the run and drawing the report"):
-            writer.close(timeout_s=30.0)
+            writer.close(timeout_s=120.0)
             record = _record(server.client, run_uid, beamline, elapsed_s, is_steered=is_steered)
             picture, page = write_report(record, directory)
         _print_summary(record)
@@ -167,6 +167,8 @@ def _measure(beamline: "SimulatedBeamline", writer: Any, *, is_steered: bool) ->
         step=steps.coarse_gpa,
         advisor=agent if is_steered else None,
         min_step=steps.fine_gpa,
+        # A first frame may wait for numba to compile; a demo has the time.
+        advice_timeout_s=30.0,
         md={"sample": {"name": material.name}, "purpose": "phasepilot demo"},
     )
     with FrameDisplay(material.scan_start_gpa, material.scan_stop_gpa, "GPa") as display:
