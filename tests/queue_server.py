@@ -15,6 +15,9 @@ from patience import PATIENCE_S, wait_until
 from ports import free_ports
 
 STARTUP = Path(__file__).parent / "queue_startup.py"
+_START_MANAGER = (
+    "from bluesky_queueserver.manager.start_manager import start_manager; start_manager()"
+)
 _PERMISSIONS = """
 user_groups:
   root:
@@ -70,7 +73,8 @@ def queue_server(
             stack,
             directory,
             "manager",
-            str(Path(sys.executable).parent / "start-re-manager"),
+            # The script is one line, and may stand in another folder than ours.
+            *(sys.executable, "-c", _START_MANAGER),
             *("--redis-addr", f"127.0.0.1:{redis_port}"),
             *("--zmq-control-addr", f"tcp://127.0.0.1:{control}"),
             *("--zmq-info-addr", f"tcp://127.0.0.1:{info}"),
