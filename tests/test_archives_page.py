@@ -38,6 +38,13 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 REPLAYS = [line for line in COMMANDS if line.startswith("phasepilot replay")]
 IN_PROCESSES_OF_THEIR_OWN = ("--databroker", "--workers", "--dask")
 PROGRAM = "from phasepilot.agent.cli import main; main()"
+UNTIL_THERE_ARE_WORKERS = """
+import sys
+from phasepilot.agent import replay_cluster
+replay_cluster._CONNECT_TIMEOUT_S = 120
+with replay_cluster.workers_of(sys.argv[1]):
+    pass
+"""
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
@@ -161,6 +168,7 @@ def test_the_replay_of_the_page_on_a_scheduler(place: Place, tmp_path: Path) -> 
     ]
     running = [subprocess.Popen([*python, *arguments], **quiet) for arguments in commands]
     try:
+        subprocess.run([sys.executable, "-c", UNTIL_THERE_ARE_WORKERS, address], check=True)
         (command,) = [line for line in REPLAYS if "--dask" in line]
         place.words["SCHEDULER"] = address
         told, complaints = (replay := place.start(command)).communicate(timeout=600)

@@ -1,12 +1,8 @@
 """Replays on Dask: a scheduler and workers in processes of their own."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from patience import PATIENCE_S
 from ports import free_port
 from recorded_documents import record_run
 from steered_run import assert_same_to_the_bit
@@ -53,33 +49,6 @@ def test_workers_say_the_same_to_the_bit_and_load_the_network_once_each(runs) ->
     assert os.getpid() not in processes
     assert len(processes) == 2
     assert {outcome.n_models_loaded for outcome in outcomes if outcome.result} == {1}
-
-
-def test_a_scheduler_that_runs_already_is_used(
-    runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replay_cluster, "_CONNECT_TIMEOUT_S", PATIENCE_S)
-    directory, recorded = runs
-    address = f"tcp://127.0.0.1:{free_port()}"
-    python = [sys.executable, "-m", "dask"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-    port = address.rpartition(":")[2]
-    scheduler = subprocess.Popen(
-        [*python, "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"], **quiet
-    )
-    worker = subprocess.Popen(
-        [*python, "worker", address, "--nworkers", "1", "--nthreads", "1", "--no-dashboard"],
-        **quiet,
-    )
-    try:
-        uids = list(recorded)
-        with workers_of(address) as client:
-            outcomes = list(judge_runs(client, DocumentFiles(directory), uids[:2], None))
-        assert [outcome.failure for outcome in outcomes] == ["", ""]
-    finally:
-        for process in (worker, scheduler):
-            process.terminate()
-            process.wait(60)
 
 
 def test_an_address_where_nobody_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
