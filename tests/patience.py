@@ -14,7 +14,7 @@ from phasepilot.plans.count_until_confident import count_until_confident
 from phasepilot.plans.screening_loop import screening_loop
 
 # A first frame may wait for numba to compile, on processors that others use.
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 _PLANS: tuple[Any, ...] = (
     *(adaptive_two_theta_scan, compression_scan),
     *(count_until_confident, screening_loop),
