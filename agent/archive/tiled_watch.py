@@ -34,7 +34,8 @@ _BEHIND_S = 0.05
 _PATIENCE_S = 300.0
 _MOST_RECONNECTIONS = 10
 _MOST_OPEN_RUNS = 8
-_PAGE = 20
+# Runs that are asked for at a time.
+PAGE_SIZE = 20
 # How many runs are looked through for those of an outage: more are not measured in one.
 _MOST_SEARCHED = 2000
 
@@ -150,9 +151,9 @@ class TiledWatch:
     def _follow_latest(self) -> None:
         """Follow the latest runs that go on, and all that began unseen, the oldest first."""
         wanted: list[str] = []
-        for first in range(0, _MOST_SEARCHED, _PAGE):
+        for first in range(0, _MOST_SEARCHED, PAGE_SIZE):
             n_unseen = 0
-            for uid, node in self._container.items()[-1 - first : -1 - first - _PAGE : -1]:
+            for uid, node in self._container.items()[-1 - first : -1 - first - PAGE_SIZE : -1]:
                 if uid in self._done or not is_run(node):
                     continue
                 is_new = node.metadata["start"]["time"] >= self._began_s

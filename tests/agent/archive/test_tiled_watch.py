@@ -17,7 +17,7 @@ from patience import PATIENCE_S, wait_until
 from steered_run import assert_same_to_the_bit
 from tiled_process import READ_SCOPES, WRITE_SCOPES, TiledProcess
 
-from phasepilot.agent.archive import tiled_upload
+from phasepilot.agent.archive import tiled_upload, tiled_watch
 from phasepilot.agent.archive.tiled_client import connected, runs_container
 from phasepilot.agent.archive.tiled_upload import FIRST_PAUSE_S, ArchiveWriter
 from phasepilot.agent.archive.tiled_watch import TiledWatch
@@ -165,8 +165,13 @@ def test_a_watch_whose_server_dies_waits_for_it_and_misses_no_frame(
 
 
 def test_all_runs_that_were_written_unseen_are_read_in_their_order(
-    tiled_process: TiledProcess, run_engine: RunEngine, motor: SynAxis, tmp_path: Path
+    tiled_process: TiledProcess,
+    run_engine: RunEngine,
+    motor: SynAxis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(tiled_watch, "PAGE_SIZE", 3)
     watched = Emitted()
     watch_key = tiled_process.api_key(WATCH_SCOPES)
     with tiled_process.client(tiled_process.api_key(WRITE_SCOPES)) as client:
@@ -176,7 +181,7 @@ def test_all_runs_that_were_written_unseen_are_read_in_their_order(
             writer = ArchiveWriter(tmp_path, place)
             run_engine.subscribe(writer)
             # More than two pages, as after an outage: no websocket has told of them.
-            uids = [uid for _ in range(45) for uid in run_engine(bp.count([motor]))]
+            uids = [uid for _ in range(8) for uid in run_engine(bp.count([motor]))]
             assert len(writer.close(timeout_s=PATIENCE_S).uploaded) == len(uids)
             with watch:
                 follow_runs(watch, watched, n_runs=len(uids))
