@@ -20,6 +20,7 @@ from served_agent import addresses
 
 from phasepilot.agent.errors import ConfigurationError
 from phasepilot.agent.phase_agent import PhaseAgent
+from phasepilot.agent.sockets.advice_messages import PING, Question, read_answer
 from phasepilot.agent.sockets.agent_server import AgentServer, ServerAddresses
 from phasepilot.agent.sockets.curve_keys import client_keys, make_keys
 from phasepilot.agent.sockets.remote_agent import RemoteAgent
@@ -231,24 +232,40 @@ def test_an_address_that_is_taken_is_told(agent: PhaseAgent) -> None:
         AgentServer(agent, places)
 
 
+@pytest.mark.parametrize(
+    ("documents", "advice"), [("nowhere", "127.0.0.1:1"), ("127.0.0.1:1", "127.0.0.1:port")]
+)
+def test_an_agent_at_no_address_is_told_and_leaves_no_socket_open(
+    documents: str, advice: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="must each be an address") as told:
+        RemoteAgent(documents, advice)
+    frames = [entry.frame.f_locals for entry in told.traceback]
+    (remote,) = (values["self"] for values in frames if isinstance(values.get("self"), RemoteAgent))
+    assert remote._context.closed
+
+
 def test_garbage_on_every_socket_leaves_the_agent_serving(
     agent: PhaseAgent, run_engine: RunEngine
 ) -> None:
-    places, context = ServerAddresses(*addresses()), zmq.Context()
-    with serving(agent, places) as server:
-        for kind, place in ((zmq.PUB, places.documents), (zmq.DEALER, places.advice)):
-            socket = context.socket(kind)
-            socket.connect(f"tcp://{place}")
-            n_before = len(server.feed.problems)
+    places = ServerAddresses(*addresses())
+    with serving(agent, places) as server, zmq.Context() as context:
+        context.linger = 0
+        with context.socket(zmq.PUB) as documents:
+            documents.connect(f"tcp://{places.documents}")
 
-            def is_heard(socket: Any = socket, n_before: int = n_before) -> bool:
-                for garbage in (b"", b"garbage", b" nosuchname {}", b"\x93\x01\x02\x03"):
-                    socket.send(garbage)
-                socket.send_multipart([b"a", b"b", b"c"])
-                return len(server.feed.problems) >= n_before + 4
+            def are_refused() -> bool:
+                send_garbage(documents)
+                return len(server.feed.problems) >= 4
 
-            wait_until(is_heard, look_every_s=0.1)
-            socket.close()
+            wait_until(are_refused, look_every_s=0.1)
+        with context.socket(zmq.DEALER) as questions:
+            questions.connect(f"tcp://{places.advice}")
+            send_garbage(questions)
+            questions.send(Question(7, PING).encoded())
+            # The answer to what was sent last tells that all before was taken.
+            assert questions.poll(int(1e3 * PATIENCE_S))
+            assert read_answer(questions.recv()) == (7, "here")
         with RemoteAgent(places.documents, places.advice) as remote:
             assert remote.wait_until_connected()
             run_engine.subscribe(remote)
@@ -256,5 +273,9 @@ def test_garbage_on_every_socket_leaves_the_agent_serving(
             assert (
                 remote.advice("no run", "primary", 1).result(PATIENCE_S).action == Action.CONTINUE
             )
-    context.term()
-    assert len(server.feed.problems) >= 4
+
+
+def send_garbage(to: "zmq.Socket[bytes]") -> None:
+    for garbage in (b"", b"garbage", b" nosuchname {}", b"\x93\x01\x02\x03"):
+        to.send(garbage)
+    to.send_multipart([b"a", b"b", b"c"])
