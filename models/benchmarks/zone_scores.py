@@ -200,4 +200,4 @@ def _mirrored(said: IntArray, truth: IntArray, pairs: tuple[tuple[int, int], ...
         mate[one - 1], mate[other - 1] = other - 1, one - 1
     is_other: BoolArray = mate[truth] == said
     is_within = (mate[truth] >= 0) & (is_other | (truth == said))
-    return is_other[is_within].astype(np.float64)
+    return np.asarray(is_other[is_within], dtype=np.float64)

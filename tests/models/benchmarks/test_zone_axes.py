@@ -68,6 +68,7 @@ def test_who_is_always_right_scores_all_and_loses_nothing(options, store):
     for name in ("rotation_flips_space_group", "compressed_10_flips_crystal_system"):
         assert figures[name] == 0
     assert figures["centrosymmetric_right_top1"] == 1
+    assert {item["identifier"] for item in result.items} == {"test-Si", "test-Ge"}
 
 
 def test_the_last_is_judged_and_others_carry_their_name(options, store):
