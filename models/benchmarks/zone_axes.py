@@ -27,6 +27,7 @@ from phasepilot.models.benchmarks.benchmark_result import (
 )
 from phasepilot.models.benchmarks.held_out_patterns import structure_table
 from phasepilot.models.benchmarks.metrics import figure_of_seeds
+from phasepilot.models.diffraction.array_folder import ABOUT
 
 if TYPE_CHECKING:
     from phasepilot.models.benchmarks.zone_patterns import ZoneEstimator
@@ -126,9 +127,9 @@ def compared(
         Tested on seen axes only, as the paper tests its first models.
     """
     from phasepilot.models.benchmarks.zone_scores import all_scores, few_axes_scores
-    from phasepilot.models.benchmarks.zone_sets import TestStructures
+    from phasepilot.models.benchmarks.zone_sets import ZoneStructures
 
-    structures = TestStructures(structure_table(options.structures), store)
+    structures = ZoneStructures(structure_table(options.structures), store)
     parts = structures.parts(options.n_simulated, options.n_seeds)
     scores: dict[str, list[Scores]] = {}
     items: list[dict[str, Any]] = []
@@ -174,7 +175,7 @@ def reflections(
     )
     from phasepilot.models.training.configuration import OPEN_LICENCES
 
-    if (folder / REFLECTIONS / "about.json").exists():
+    if (folder / REFLECTIONS / ABOUT).exists():
         return open_reflection_store(folder / REFLECTIONS)
     return build_reflection_store(
         table,
