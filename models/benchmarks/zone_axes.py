@@ -101,7 +101,7 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         few = {name: papers[name] for name in list(papers)[:-1]}
         last = list(papers)[-1]
         result = compared(options, store, {last: papers[last]}, few_axes=few, progress=progress)
-    trained = ", ".join(f"{name} {one.training.n_images:,}" for name, one in networks.items())
+    trained = ", ".join(f"{name} {one.n_images:,}" for name, one in networks.items())
     size = networks[last].training
     note = (
         f"The networks are the paper's at {size.width:g} of its width, on {size.shape[0]} x"

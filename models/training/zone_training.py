@@ -229,15 +229,15 @@ class TrainedVgg:
     ----------
     training : ZoneTraining
         What it was trained on.
-    is_finished : bool
-        Whether its training has come to its end.
+    n_images : int
+        It has seen so many; fewer than its training says if that was interrupted.
     """
 
     def __init__(self, checkpoint: Path) -> None:
         state = _read_checkpoint(checkpoint)
         about = json.loads(state["training"])
         self.training = ZoneTraining(**{**about, "shape": tuple(about["shape"])})
-        self.is_finished = state["n_done"] >= self.training.n_batches
+        self.n_images = state["n_done"] * self.training.batch_size
         self._device = Processes().device("auto")
         self._type = autocast_type("auto", self._device)
         self._network = _placed(Vgg2d(self.training.network_shape), self._device)
