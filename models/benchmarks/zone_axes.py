@@ -191,14 +191,13 @@ def _items(
 ) -> list[dict[str, Any]]:
     """Return for each structure the share of its axes along which the answer is right."""
     kinds = [f"{kind}_{level}" for kind in ("seen", "unseen") for level in _LEVELS]
-    shares = {kind: scores[kind].reshape(structures.size, -1).mean(axis=1) for kind in kinds}
     return [
         {
             "estimator": name,
             "seed": seed,
             "identifier": str(store.identifier[structure]),
             "space_group_number": int(store.space_group_number[structure]),
-            **{kind: float(values[place]) for kind, values in shares.items()},
+            **{kind: float(scores[kind][place]) for kind in kinds},
         }
         for place, structure in enumerate(structures)
     ]

@@ -8,7 +8,12 @@ import numpy as np
 from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.benchmarks.metrics import is_within_top
 from phasepilot.models.benchmarks.zone_patterns import Answers, ZoneEstimator, detector_frames
-from phasepilot.models.benchmarks.zone_sets import CHANGED_AXES, PatternSet, SeedSets
+from phasepilot.models.benchmarks.zone_sets import (
+    CHANGED_AXES,
+    DETECTOR_AXES,
+    PatternSet,
+    SeedSets,
+)
 from phasepilot.models.diffraction.images.zone_spots import SpotLists
 from phasepilot.models.networks.symmetry_levels import SYSTEM_OF_SPACE_GROUP
 from phasepilot.models.training.zone_axes import AXES, N_AXES_OF_MODEL, UNSEEN_AXES, axis_name
@@ -46,7 +51,7 @@ def few_axes_scores(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
     seen = answers_to(estimator, sets.seen)
     right = _by_axis(_right(seen, sets.seen.truth), len(AXES))
     return {
-        f"on_{n_axes}_axes_{level}": right[level][:, :n_axes].ravel()
+        f"on_{n_axes}_axes_{level}": right[level][:, :n_axes].mean(axis=1)
         for n_axes in N_AXES_OF_MODEL.values()
         for level in LEVELS
     }
@@ -89,11 +94,15 @@ def _by_axis(scores: Scores, n_axes: int) -> Scores:
     return {name: values.reshape(-1, n_axes) for name, values in scores.items()}
 
 
+def _of_structures(scores: Scores, n_axes: int) -> Scores:
+    """Return the means over the axes of each structure, which are no independent items."""
+    return {name: values.mean(axis=1) for name, values in _by_axis(scores, n_axes).items()}
+
+
 def _seen(answers: Answers, truth: IntArray) -> Scores:
-    right = _right(answers, truth)
-    by_axis = _by_axis(right, len(AXES))
+    by_axis = _by_axis(_right(answers, truth), len(AXES))
     return {
-        **{f"seen_{name}": scores for name, scores in right.items()},
+        **{f"seen_{name}": scores.mean(axis=1) for name, scores in by_axis.items()},
         **{
             f"seen_{axis_name(axis)}_{level}": by_axis[level][:, place]
             for place, axis in enumerate(AXES)
@@ -103,10 +112,9 @@ def _seen(answers: Answers, truth: IntArray) -> Scores:
 
 
 def _unseen(answers: Answers, seen: Answers, sets: SeedSets) -> Scores:
-    right = _right(answers, sets.unseen.truth)
-    by_axis = _by_axis(right, len(UNSEEN_AXES))
+    by_axis = _by_axis(_right(answers, sets.unseen.truth), len(UNSEEN_AXES))
     before = _by_axis(_right(seen, sets.seen.truth), len(AXES))
-    scores = {f"unseen_{name}": values for name, values in right.items()}
+    scores = {f"unseen_{name}": values.mean(axis=1) for name, values in by_axis.items()}
     for level in LEVELS:
         of_structure = before[level].mean(axis=1)
         scores[f"unseen_drop_{level}"] = of_structure - by_axis[level].mean(axis=1)
@@ -135,9 +143,10 @@ def _strained(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
     scores: Scores = {}
     for strain, patterns in sets.strained.items():
         right = _right(answers[strain], patterns.truth)
+        means = _of_structures(right, len(CHANGED_AXES))
+        name = f"{'expanded' if strain >= 0 else 'compressed'}_{abs(100 * strain):.0f}"
         for level in LEVELS:
-            name = f"{'expanded' if strain >= 0 else 'compressed'}_{abs(100 * strain):.0f}"
-            scores[f"{name}_{level}"] = right[level]
+            scores[f"{name}_{level}"] = means[level]
             # The paper states them axis by axis.
             for place, axis in enumerate(CHANGED_AXES):
                 own = right[level][place :: len(CHANGED_AXES)]
@@ -145,7 +154,8 @@ def _strained(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
             if strain:
                 said = getattr(answers[strain], level).argmax(axis=1)
                 unstrained = getattr(answers[0.0], level).argmax(axis=1)
-                scores[f"{name}_flips_{level}"] = (said != unstrained).astype(np.float64)
+                flips = (said != unstrained).reshape(-1, len(CHANGED_AXES)).mean(axis=1)
+                scores[f"{name}_flips_{level}"] = flips
     return scores
 
 
@@ -157,7 +167,8 @@ def _changed(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
     scores: Scores = {}
     for name, patterns in named.items():
         right = _right(answers_to(estimator, patterns), patterns.truth)
-        scores |= {f"{name}_{level}": right[level] for level in LEVELS}
+        means = _of_structures(right, len(CHANGED_AXES))
+        scores |= {f"{name}_{level}": means[level] for level in LEVELS}
     return scores
 
 
@@ -169,8 +180,10 @@ def _on_detector(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
         sets.detector.spots,
         _FRAMES,
     )
-    right = _right(seen, sets.detector.truth)
-    ideal = _right(answers_to(estimator, sets.detector), sets.detector.truth)
+    truth = sets.detector.truth
+    right = _of_structures(_right(seen, truth), DETECTOR_AXES)
+    answers = answers_to(estimator, sets.detector)
+    ideal = _of_structures(_right(answers, truth), DETECTOR_AXES)
     return {
         **{f"detector_{name}": scores for name, scores in right.items()},
         **{f"detector_drop_{level}": ideal[level] - right[level] for level in LEVELS},

@@ -39,7 +39,7 @@ _LEAST_ATOMS = 100
 _TOLERANCE_ANGSTROM = 1e-3
 _MOST_DEPLETED = 20
 # Axes of each structure that the detector sees.
-_DETECTOR_AXES = 2
+DETECTOR_AXES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class ZoneStructures:
             rotated=_patterns(
                 self._store, structures, AXES[:1], rng.uniform(0, 360, structures.size)
             ),
-            detector=self._along(structures, axes[:, :_DETECTOR_AXES]),
+            detector=self._along(structures, axes[:, :DETECTOR_AXES]),
             detector_seed=seed,
             strained=self._strained(n_changed, rng),
             substituted=self._substituted(n_changed, rng),
