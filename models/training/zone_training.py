@@ -202,7 +202,7 @@ class ZoneTrainer:
             writer.writerows(self._curve)
 
     def _resume(self) -> None:
-        state = _read_checkpoint(self.checkpoint_path)
+        state = read_checkpoint(self.checkpoint_path)
         wanted = json.dumps(asdict(self.training))
         if state["training"] != wanted:
             raise TrainingError(
@@ -234,7 +234,7 @@ class TrainedVgg:
     """
 
     def __init__(self, checkpoint: Path) -> None:
-        state = _read_checkpoint(checkpoint)
+        state = read_checkpoint(checkpoint)
         about = json.loads(state["training"])
         self.training = ZoneTraining(**{**about, "shape": tuple(about["shape"])})
         self.n_images = state["n_done"] * self.training.batch_size
@@ -284,7 +284,14 @@ def _images(images: Float32Array, device: torch.device) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last)
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return what was saved of a training on zone axes.
+
+    Raises
+    ------
+    TrainingError
+        If the file is damaged or of something else.
+    """
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         state["training"], state["n_done"]
