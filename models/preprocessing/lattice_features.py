@@ -33,6 +33,8 @@ _ROWS = np.array([[1, 0], [0, 1], [1, 1], [1, -1], [-1, 2], [2, -1]])
 _ARRAY_REACH = 16
 _MAP_REACH = 5
 _TIGHT, _LOOSE = 0.004, 0.03
+# Relative difference of metrics from which intensities are not compared.
+_NO_SYMMETRY = 0.2937
 # Relative difference of metrics that a basis may be exchanged at.
 _SAME_METRIC = 0.01
 _PROFILE = (0.04, 1.4, 24)
@@ -268,13 +270,14 @@ def _length_squared(h, k, metric):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True)
 def _symmetry(raw, metric, farthest, out, at):  # type: ignore[no-untyped-def]
     reach = _ARRAY_REACH
-    # Points near the edge of what is seen map to others that are beyond it.
-    largest = 0.8 * farthest**2
+    # Points near the edge of what is seen map to others that are beyond it. The share is no ratio
+    # of small squares, which rounding would decide.
+    largest = 0.7937 * farthest**2
     for operation in _OPERATIONS:
         change = _metric_change(operation, metric)
         out[at], out[at + 1] = np.exp(-change / _TIGHT), np.exp(-change / _LOOSE)
         apart, both, apart_squared, both_squared = 0.0, 1e-9, 0.0, 1e-9
-        if change < 0.3:
+        if change < _NO_SYMMETRY:
             for h in range(-reach, reach + 1):
                 for k in range(reach + 1):
                     i, j = _image(operation, h, k)
