@@ -1,12 +1,14 @@
-"""The network of image frames: convolutions over azimuth and ln q, the azimuth a circle."""
+"""The network of image frames: strengths of azimuthal waves, which a turn about the beam keeps."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 N_SPACE_GROUPS = 230
+# Added to squares before a root, whose slope at 0 is infinite.
+_SMALL_SQUARE = 1e-4
+_SMALL_ROOT = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,68 +18,47 @@ class CakeNetShape:
     Attributes
     ----------
     n_chi, n_bins : int
-        Cells of the cake; `n_chi` divides by 4.
-    channels : tuple of int
-        Of the six convolutions.
+        Cells of the cake.
     n_waves : int
-        Harmonics of the azimuth whose strengths are features.
-    wave_channels : int
-        Channels that these are taken of.
+        Harmonics of the azimuth, from 0; fewer than half of `n_chi`.
+    local_filters, local_kernel, local_stride : int
+        Filters along ln q that each harmonic is seen through.
+    global_filters : int
+        Filters over all of ln q.
+    channels : tuple of int
+        Of the two convolutions along ln q over all strengths.
+    dense : int
+        Width of the layer that all features meet in.
     embedding : int
         Width of the last layer.
     dropout : float
         Before each dense layer, when training.
     """
 
-    n_chi: int = 96
-    n_bins: int = 192
-    channels: tuple[int, ...] = (32, 64, 128, 128, 192, 192)
-    n_waves: int = 8
-    wave_channels: int = 48
+    n_chi: int = 72
+    n_bins: int = 160
+    n_waves: int = 21
+    local_filters: int = 32
+    local_kernel: int = 24
+    local_stride: int = 4
+    global_filters: int = 64
+    channels: tuple[int, int] = (192, 256)
+    dense: int = 768
     embedding: int = 320
     dropout: float = 0.15
 
 
-class _Wrapped(torch.autograd.Function):
-    """Rows of the other end at each end; torch's own circular padding takes longer to train."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, rows: int) -> Tensor:
-        ctx.rows = rows
-        return torch.cat([value[:, :, -rows:], value, value[:, :, :rows]], dim=2)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        gradient, rows = gradients[0].clone(), ctx.rows
-        gradient[:, :, -2 * rows : -rows] += gradient[:, :, :rows]
-        gradient[:, :, rows : 2 * rows] += gradient[:, :, -rows:]
-        return gradient[:, :, rows:-rows], None
-
-
-class CircularConvolution(nn.Module):
-    """A convolution, rectified; the azimuth (rows) is a circle, ln q ends."""
-
-    def __init__(
-        self, n_in: int, n_out: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)
-    ) -> None:
-        super().__init__()
-        self.rows = kernel[0] // 2
-        self.convolution = nn.Conv2d(n_in, n_out, kernel, stride, padding=(0, kernel[1] // 2))
-        nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="relu")
-        nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
-
-    def forward(self, value: Tensor) -> Tensor:
-        """Return features, rows divided by the stride."""
-        features: Tensor = self.convolution(_Wrapped.apply(value, self.rows))
-        return features.relu()
-
-
 class CakeNet(nn.Module):
-    """Convolutions whose features are pooled over the azimuth and flattened over ln q.
+    """Complex filters on the azimuthal harmonics of a cake, and real layers on their strengths.
 
     Input (n_cakes, 2, n_chi, n_bins): root intensity and mask. Output: space-group logits
-    (n_cakes, 230). A turn of the sample about the beam shifts the cake; what is pooled at the end
-    (mean, largest value, strength of each harmonic) does not change with it.
+    (n_cakes, 230).
+
+    A turn by any angle multiplies harmonic m everywhere by the same phase factor. Filters along ln q
+    add values of one harmonic, so that the factor comes through, and what is kept of it is the
+    strength: all that follows is the same for the cake and its turn, exactly as far as the cake
+    holds nothing finer than its cells. Interference of two radii under one filter tells the angles
+    between their spots.
     """
 
     waves: Tensor
@@ -85,22 +66,21 @@ class CakeNet(nn.Module):
     def __init__(self, shape: CakeNetShape) -> None:
         super().__init__()
         self.shape = shape
-        c = shape.channels
-        self.stem = CircularConvolution(3, c[0], (5, 5), (2, 2))
-        self.second = CircularConvolution(c[0], c[1], (5, 3), (2, 2))
-        self.third = CircularConvolution(c[1], c[2], (3, 3), (1, 2))
-        self.fourth = CircularConvolution(c[2], c[3], (5, 3))
-        self.fifth = CircularConvolution(c[3], c[4], (3, 3), (1, 2))
-        self.sixth = CircularConvolution(c[4], c[5], (5, 3))
-        self.to_waves = nn.Conv2d(c[5], shape.wave_channels, 1)
-        n_rows, n_columns = shape.n_chi // 4, -(-shape.n_bins // 16)
-        angle = 2 * torch.pi * torch.outer(torch.arange(n_rows), torch.arange(1, shape.n_waves + 1))
-        turns = angle / n_rows
-        self.register_buffer(
-            "waves", torch.cat([turns.cos(), turns.sin()], dim=1) / n_rows, persistent=False
-        )
-        n_features = n_columns * (2 * c[5] + shape.n_waves * shape.wave_channels)
-        self.dense = nn.Linear(n_features, shape.embedding)
+        orders = torch.arange(shape.n_waves)
+        angle = 2 * torch.pi / shape.n_chi * torch.outer(orders, torch.arange(shape.n_chi))
+        waves = torch.cat([angle.cos(), angle.sin()]) / shape.n_chi**0.5
+        self.register_buffer("waves", waves, persistent=False)
+        self.local = _filters(shape.local_filters, shape.local_kernel)
+        self.everywhere = _filters(shape.global_filters, shape.n_bins)
+        first, second = shape.channels
+        self.first = nn.Conv1d(shape.n_waves * shape.local_filters, first, 3, 2, 1)
+        self.second = nn.Conv1d(first, second, 3, 2, 1)
+        n_points = shape.n_bins + 2 * (shape.local_kernel // 2) - shape.local_kernel
+        n_points = n_points // shape.local_stride + 1
+        n_points = ((n_points + 1) // 2 + 1) // 2
+        n_features = second * n_points + shape.n_waves * shape.global_filters
+        self.dense = nn.Linear(n_features, shape.dense)
+        self.last = nn.Linear(shape.dense, shape.embedding)
         self.space_group = nn.Linear(shape.embedding, N_SPACE_GROUPS)
         self.dropout = nn.Dropout(shape.dropout)
 
@@ -111,30 +91,47 @@ class CakeNet(nn.Module):
 
     def embedding(self, inputs: Tensor) -> Tensor:
         """Return what the last layer sees, shape (n_cakes, embedding)."""
-        pooled = self.dropout(self.pooled(inputs))
-        features: Tensor = self.dense(pooled)
-        return features.relu()
-
-    def pooled(self, inputs: Tensor) -> Tensor:
-        """Return what does not change with a turn, shape (n_cakes, n_features)."""
+        n, shape = inputs.shape[0], self.shape
         # Roots of roots: weak reflections, and those that are extinct, show.
-        root = inputs[:, :1]
-        value = torch.cat([inputs, (root + 1e-3).sqrt()], dim=1)
-        value = value.contiguous(memory_format=torch.channels_last)
-        value = self.stem(value)
-        value = self.second(value)
-        value = self.third(value)
-        value = value + self.fourth(value)
-        value = self.fifth(value)
-        value = value + self.sixth(value)
-        mean, largest = value.mean(dim=2), value.amax(dim=2)
-        wave = self.to_waves(value).transpose(2, 3) @ self.waves.to(value.dtype)
-        real, imaginary = wave.float().chunk(2, dim=3)
-        strength = (real.square() + imaginary.square() + 1e-6).sqrt()
-        parts = [mean.float(), largest.float(), strength]
-        return torch.cat([part.flatten(1) for part in parts], dim=1)
+        faint = (inputs[:, :1] + _SMALL_ROOT).sqrt() - _SMALL_ROOT**0.5
+        harmonics = self.waves @ torch.cat([inputs, faint], dim=1)
+        # Real and imaginary part of each harmonic, side by side, (n * n_waves, 6, n_bins).
+        harmonics = harmonics.view(n, 3, 2, shape.n_waves, shape.n_bins).permute(0, 3, 2, 1, 4)
+        harmonics = harmonics.reshape(n * shape.n_waves, 6, shape.n_bins)
+        local = nn.functional.conv1d(
+            harmonics,
+            _complex(self.local),
+            stride=shape.local_stride,
+            padding=shape.local_kernel // 2,
+        )
+        local = _strengths(local).view(n, shape.n_waves * shape.local_filters, -1)
+        around = harmonics.flatten(1) @ _complex(self.everywhere).flatten(1).T
+        around = _strengths(around).view(n, -1)
+        along = self.first(local).relu()
+        along = self.second(along).relu()
+        features = torch.cat([along.flatten(1), around], dim=1)
+        features = self.dense(self.dropout(features)).relu()
+        last: Tensor = self.last(self.dropout(features)).relu()
+        return last
 
     def n_parameters(self) -> int:
         """Return the number of trained numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+
+def _filters(n_filters: int, length: int) -> nn.Parameter:
+    """Return real and imaginary parts of filters of three channels, (2, n_filters, 3, length)."""
+    return nn.Parameter(torch.randn(2, n_filters, 3, length) / (3 * length) ** 0.5)
+
+
+def _complex(filters: Tensor) -> Tensor:
+    """Return what multiplies (real, imaginary) parts, shape (2 n_filters, 6, length)."""
+    real, imaginary = filters.unbind(0)
+    rows = [torch.cat([real, -imaginary], dim=1), torch.cat([imaginary, real], dim=1)]
+    return torch.cat(rows)
+
+
+def _strengths(products: Tensor) -> Tensor:
+    """Return absolute values of (n, 2 n_filters, ...), whose first half are real parts."""
+    real, imaginary = products.chunk(2, dim=1)
+    return (real.square() + imaginary.square() + _SMALL_SQUARE).sqrt()

@@ -193,13 +193,13 @@ def _splat(cake, x, y, length, weight, log_start, log_step, blur, size, arc):  #
     sigma_q = math.sqrt(blur * blur + (relative / log_step) ** 2)
     turn = (relative * relative + arc * arc) * (n_chi / (2 * math.pi)) ** 2
     sigma_chi = min(math.sqrt(blur * blur + turn), n_chi / 7.0)
-    first_q = max(0, int(math.ceil(place_q - _REACH * sigma_q)))
-    last_q = min(n_bins - 1, int(math.floor(place_q + _REACH * sigma_q)))
+    first_q = max(0, math.ceil(place_q - _REACH * sigma_q))
+    last_q = min(n_bins - 1, math.floor(place_q + _REACH * sigma_q))
     if first_q > last_q:
         return
     scale = weight / (2 * math.pi * sigma_q * sigma_chi)
-    first_chi = int(math.ceil(place_chi - _REACH * sigma_chi))
-    last_chi = int(math.floor(place_chi + _REACH * sigma_chi))
+    first_chi = math.ceil(place_chi - _REACH * sigma_chi)
+    last_chi = math.floor(place_chi + _REACH * sigma_chi)
     for chi in range(first_chi, last_chi + 1):
         along = scale * math.exp(-0.5 * ((chi - place_chi) / sigma_chi) ** 2)
         row = chi % n_chi
@@ -303,8 +303,8 @@ def _add_rings(  # type: ignore[no-untyped-def]
         weight = 2 * intensity[k] / (math.sin(2 * theta) * sine) / n_chi
         place_q = (math.log(2 * math.pi * length) - log_start) / log_step - 0.5
         sigma_q = math.sqrt(blur * blur + (size / length / log_step) ** 2)
-        first_q = max(0, int(math.ceil(place_q - _REACH * sigma_q)))
-        last_q = min(n_bins - 1, int(math.floor(place_q + _REACH * sigma_q)))
+        first_q = max(0, math.ceil(place_q - _REACH * sigma_q))
+        last_q = min(n_bins - 1, math.floor(place_q + _REACH * sigma_q))
         if first_q > last_q:
             continue
         if spread < 3:

@@ -29,7 +29,7 @@ class CakeGrid:
     """
 
     radial: LogQGrid
-    n_chi: int = 96
+    n_chi: int = 72
     blur_bins: float = 0.85
 
     @property
