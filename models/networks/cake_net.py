@@ -7,8 +7,11 @@ from torch import Tensor, nn
 
 N_SPACE_GROUPS = 230
 # Added to squares before a root, whose slope at 0 is infinite.
-_SMALL_SQUARE = 1e-4
-_SMALL_ROOT = 1e-3
+SMALL_SQUARE = 1e-4
+SMALL_ROOT = 0.02
+# Strengths are then about 1, of waves for a few spots and of the mean for rings.
+_WAVE_SCALE = 0.25
+_MEAN_SCALE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,8 @@ class CakeNetShape:
     n_chi, n_bins : int
         Cells of the cake.
     n_waves : int
-        Harmonics of the azimuth, from 0; fewer than half of `n_chi`.
+        Even harmonics of the azimuth, from 0; their orders must stay below half of `n_chi`. By
+        Friedel's law the odd ones tell nothing that an orientation alone does not.
     local_filters, local_kernel, local_stride : int
         Filters along ln q that each harmonic is seen through.
     global_filters : int
@@ -37,7 +41,7 @@ class CakeNetShape:
 
     n_chi: int = 72
     n_bins: int = 160
-    n_waves: int = 21
+    n_waves: int = 13
     local_filters: int = 32
     local_kernel: int = 24
     local_stride: int = 4
@@ -54,8 +58,8 @@ class CakeNet(nn.Module):
     Input (n_cakes, 2, n_chi, n_bins): root intensity and mask. Output: space-group logits
     (n_cakes, 230).
 
-    A turn by any angle multiplies harmonic m everywhere by the same phase factor. Filters along ln q
-    add values of one harmonic, so that the factor comes through, and what is kept of it is the
+    A turn by any angle multiplies harmonic m everywhere by the same phase factor. Filters along
+    ln q add values of one harmonic, so that the factor comes through, and what is kept of it is the
     strength: all that follows is the same for the cake and its turn, exactly as far as the cake
     holds nothing finer than its cells. Interference of two radii under one filter tells the angles
     between their spots.
@@ -66,9 +70,11 @@ class CakeNet(nn.Module):
     def __init__(self, shape: CakeNetShape) -> None:
         super().__init__()
         self.shape = shape
-        orders = torch.arange(shape.n_waves)
+        orders = 2 * torch.arange(shape.n_waves)
         angle = 2 * torch.pi / shape.n_chi * torch.outer(orders, torch.arange(shape.n_chi))
-        waves = torch.cat([angle.cos(), angle.sin()]) / shape.n_chi**0.5
+        scale = torch.full((shape.n_waves, 1), _WAVE_SCALE)
+        scale[0] = _MEAN_SCALE / shape.n_chi
+        waves = torch.cat([angle.cos() * scale, angle.sin() * scale])
         self.register_buffer("waves", waves, persistent=False)
         self.local = _filters(shape.local_filters, shape.local_kernel)
         self.everywhere = _filters(shape.global_filters, shape.n_bins)
@@ -83,6 +89,10 @@ class CakeNet(nn.Module):
         self.last = nn.Linear(shape.dense, shape.embedding)
         self.space_group = nn.Linear(shape.embedding, N_SPACE_GROUPS)
         self.dropout = nn.Dropout(shape.dropout)
+        for layer in (self.first, self.second, self.dense, self.last):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return space-group logits."""
@@ -93,8 +103,9 @@ class CakeNet(nn.Module):
         """Return what the last layer sees, shape (n_cakes, embedding)."""
         n, shape = inputs.shape[0], self.shape
         # Roots of roots: weak reflections, and those that are extinct, show.
-        faint = (inputs[:, :1] + _SMALL_ROOT).sqrt() - _SMALL_ROOT**0.5
-        harmonics = self.waves @ torch.cat([inputs, faint], dim=1)
+        faint = (inputs[:, :1] + SMALL_ROOT).sqrt() - SMALL_ROOT**0.5
+        # Nothing but 0 stands where all was measured.
+        harmonics = self.waves @ torch.cat([inputs[:, :1], 1 - inputs[:, 1:], faint], dim=1)
         # Real and imaginary part of each harmonic, side by side, (n * n_waves, 6, n_bins).
         harmonics = harmonics.view(n, 3, 2, shape.n_waves, shape.n_bins).permute(0, 3, 2, 1, 4)
         harmonics = harmonics.reshape(n * shape.n_waves, 6, shape.n_bins)
@@ -134,4 +145,4 @@ def _complex(filters: Tensor) -> Tensor:
 def _strengths(products: Tensor) -> Tensor:
     """Return absolute values of (n, 2 n_filters, ...), whose first half are real parts."""
     real, imaginary = products.chunk(2, dim=1)
-    return (real.square() + imaginary.square() + _SMALL_SQUARE).sqrt()
+    return (real.square() + imaginary.square() + SMALL_SQUARE).sqrt()

@@ -1,4 +1,4 @@
-"""What a network sees of a cake: root of what stands above the background, and what was measured."""
+"""What a network sees of a cake: roots of what stands above the background, and a mask."""
 
 import numpy as np
 from scipy.ndimage import grey_opening, uniform_filter1d
@@ -22,10 +22,11 @@ def cake_input(signal: Float32Array, is_measured: BoolArray) -> Float32Array:
     signal : ndarray, shape (n_chi, n_bins)
         Sums over cells, as `cake_grid.cake_on_grid` returns them.
     """
-    above = np.maximum(signal - radial_background(signal, is_measured), 0)
-    root = np.sqrt(np.where(is_measured, above, 0), dtype=np.float32)
+    background = radial_background(signal, is_measured)
+    above = np.maximum(signal - background, 0) if background.any() else np.maximum(signal, 0)
+    root = np.sqrt(above * is_measured, dtype=np.float32)
     total = float(root.sum(dtype=np.float64))
-    unit = float(np.square(root).sum(dtype=np.float64)) / total if total > 0 else 1.0
+    unit = float(np.vdot(root, root)) / total if total > 0 else 1.0
     result = np.empty((2, *signal.shape), dtype=np.float32)
     np.minimum(root / np.float32(unit), np.float32(_LARGEST), out=result[0])
     result[1] = is_measured
@@ -37,13 +38,15 @@ def radial_background(signal: Float32Array, is_measured: BoolArray) -> Float32Ar
 
     The median over the azimuth does not see spots; an opening along ln q takes rings away.
     """
-    ordered = np.sort(np.where(is_measured, signal, np.inf), axis=0)
     n_measured = is_measured.sum(axis=0)
     middle = np.maximum(n_measured - 1, 0) // 2
-    median = np.take_along_axis(ordered, middle[None], axis=0)[0]
-    known = np.flatnonzero(n_measured)
-    if not known.size or not median[known].any():
+    n_counting = np.count_nonzero((signal > 0) & is_measured, axis=0)
+    if (n_counting < n_measured - middle).all():  # as on images without background
         return np.zeros(signal.shape[1], dtype=np.float32)
+    ordered = np.where(is_measured, signal, np.float32(np.inf)).T.copy()
+    ordered.sort(axis=1)
+    median = ordered[np.arange(middle.size), middle]
+    known = np.flatnonzero(n_measured)
     profile = np.interp(np.arange(median.size), known, median[known])
     opened = grey_opening(profile, size=_WIDEST_RING_BINS, mode="nearest")
     smooth = uniform_filter1d(opened, _WIDEST_RING_BINS // 2, mode="nearest")

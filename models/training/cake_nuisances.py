@@ -1,12 +1,13 @@
 """What stands between a cake and what a detector shows of it: masks, background, counts."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
-from scipy.ndimage import gaussian_filter, uniform_filter1d
+from scipy.ndimage import gaussian_filter
 
-from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray
+from phasepilot.models.arrays import BoolArray, Float32Array
 from phasepilot.models.diffraction.images.cake_grid import CakeGrid
 
 
@@ -55,10 +56,7 @@ def measured_cake(
 
 def detector_mask(grid: CakeGrid, nuisances: Nuisances, rng: Generator) -> BoolArray:
     """Return which cells a flat rectangular detector with gaps and a beam stop would see."""
-    log_q = (grid.radial.log_edges[:-1] + grid.radial.log_edges[1:]) / 2
-    q = np.exp(log_q)[None, :]
-    chi = (2 * np.pi * ((np.arange(grid.n_chi) + 0.5) / grid.n_chi))[:, None]
-    x, y = q * np.cos(chi), q * np.sin(chi)
+    q, x, y = _places(grid)
     is_measured: BoolArray = np.ones(grid.shape, dtype=bool)
     lowest, highest = float(grid.radial.log_edges[0]), float(grid.radial.log_edges[-1])
     # The beam stop, and the nearest edge of the detector.
@@ -82,10 +80,17 @@ def detector_mask(grid: CakeGrid, nuisances: Nuisances, rng: Generator) -> BoolA
     return is_measured
 
 
+@lru_cache(maxsize=4)
+def _places(grid: CakeGrid) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """Return q of each bin, (1, n_bins), and x and y of each cell, (n_chi, n_bins)."""
+    q = grid.radial.q_per_angstrom.astype(np.float32)[None]
+    chi = (2 * np.pi * (np.arange(grid.n_chi, dtype=np.float32) + 0.5) / grid.n_chi)[:, None]
+    return q, q * np.cos(chi), q * np.sin(chi)
+
+
 def _background(grid: CakeGrid, rng: Generator) -> Float32Array:
     """Return air scatter, a broad ring and a slope around the azimuth, as sums over cells."""
-    log_edges = grid.radial.log_edges
-    q = np.exp((log_edges[:-1] + log_edges[1:]) / 2)
+    q = _places(grid)[0][0]
     mean = np.exp(-q / rng.uniform(0.3, 3.0)) + rng.uniform(0, 0.5)
     for _ in range(rng.integers(0, 3)):
         centre, width = rng.uniform(1.0, 4.0), rng.uniform(0.15, 0.6)
@@ -98,8 +103,3 @@ def _background(grid: CakeGrid, rng: Generator) -> Float32Array:
 def _log_even(limits: tuple[float, float], rng: Generator) -> float:
     low, high = np.log(limits)
     return float(np.exp(rng.uniform(low, high)))
-
-
-def speckle_smoothed(values: FloatArray, n: int) -> FloatArray:
-    """Return a circular moving mean along the last axis."""
-    return np.asarray(uniform_filter1d(values, n, axis=-1, mode="wrap"))

@@ -78,6 +78,11 @@ def validated_choice(store: ReflectionStore) -> StructureChoice:
     return _choice(store, is_validated(store), 1.0)
 
 
+def tested_choice(store: ReflectionStore) -> StructureChoice:
+    """Return the structures that only benchmarks see, each as often as the others."""
+    return _choice(store, is_tested(store), 1.0)
+
+
 def cake_training_stream(
     configuration: ImageTrainingConfiguration, store: ReflectionStore, parts: range
 ) -> CakeStream:

@@ -47,7 +47,7 @@ def trained_zone_axes(highest: int = 3) -> IntArray:
 
 
 _AXES = trained_zone_axes()
-_IS_POSITIVE = (_AXES >= 0).all(axis=1)
+_POSITIVE_AXES = _AXES[(_AXES >= 0).all(axis=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class CakeRecipe:
         }
     )
     scaling: float = 0.06
-    nuisances: Nuisances = Nuisances()
+    nuisances: Nuisances = field(default_factory=Nuisances)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +233,8 @@ _DRAWERS = {
 
 def _zone_orientation(reciprocal: FloatArray, rng: Generator) -> FloatArray:
     """Return an orientation with a low-index direction along the beam, turned at random."""
-    axes = _AXES[_IS_POSITIVE] if rng.random() < 0.5 else _AXES
-    weight = 1 / np.linalg.norm(axes, axis=1)
-    axis = axes[rng.choice(len(axes), p=weight / weight.sum())]
+    axes = _POSITIVE_AXES if rng.random() < 0.5 else _AXES
+    axis = axes[rng.integers(len(axes))]
     along = axis @ np.linalg.inv(reciprocal).T
     return oriented(along * rng.choice([-1.0, 1.0]), rng.uniform(0, 2 * np.pi))
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from phasepilot.models.diffraction.images.cake_grid import CakeGrid
-from phasepilot.models.log_q import LogQGrid
+from phasepilot.models.networks.image_card import CakeCells
 from phasepilot.models.training.configuration import configuration_of_file
 from phasepilot.models.training.run_configuration import RunConfiguration, Strict
 
@@ -15,7 +14,7 @@ _EXAMPLE = "examples/train_pilotcake.yaml"
 class CakeNetSizes(Strict):
     """Sizes of the network; see `phasepilot.models.networks.cake_net.CakeNetShape`."""
 
-    n_waves: int = Field(default=21, ge=1)
+    n_waves: int = Field(default=13, ge=1)
     local_filters: int = Field(default=32, ge=1)
     local_kernel: int = Field(default=24, ge=1)
     local_stride: int = Field(default=4, ge=1)
@@ -24,21 +23,6 @@ class CakeNetSizes(Strict):
     dense: int = Field(default=768, ge=1)
     embedding: int = Field(default=320, ge=1)
     dropout: float = Field(default=0.15, ge=0, lt=1)
-
-
-class CakeCells(Strict):
-    """The cells that images are unrolled onto; see `CakeGrid`."""
-
-    n_chi: int = Field(default=72, ge=8)
-    n_bins: int = Field(default=160, ge=16)
-    q_min_per_angstrom: float = Field(default=0.5, gt=0)
-    q_max_per_angstrom: float = Field(default=7.9, gt=0)
-    blur_bins: float = Field(default=0.85, gt=0)
-
-    def grid(self) -> CakeGrid:
-        """Return the grid of these cells."""
-        radial = LogQGrid(self.q_min_per_angstrom, self.q_max_per_angstrom, self.n_bins)
-        return CakeGrid(radial, self.n_chi, self.blur_bins)
 
 
 class ImageTrainingConfiguration(RunConfiguration):

@@ -29,7 +29,7 @@ def create_network(configuration: TrainingConfiguration) -> nn.Module:
 
 
 def create_cake_network(configuration: ImageTrainingConfiguration) -> CakeNet:
-    """Return a module from cakes (n_cakes, 2, n_chi, n_bins) to space-group logits (n_cakes, 230)."""
+    """Return a module from cakes (n, 2, n_chi, n_bins) to space-group logits (n, 230)."""
     cells, sizes = configuration.cells, configuration.network
     return CakeNet(CakeNetShape(cells.n_chi, cells.n_bins, **sizes.model_dump()))
 

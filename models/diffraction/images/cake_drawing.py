@@ -14,8 +14,8 @@ import numpy as np
 from phasepilot.models.arrays import Float32Array, FloatArray
 from phasepilot.models.diffraction.images.cake_grid import CakeGrid
 
-# A spot ends after this many standard deviations.
-_REACH = 3.2
+# A spot ends after this many standard deviations: roots of roots still show a step there.
+_REACH = 4.2
 # A mosaic block turned further than this many standard deviations is not there.
 _MOSAIC_CUT = 3.0
 
