@@ -77,7 +77,7 @@ def frame_input(
     cake = Cake(
         mean.reshape(n_chi, -1),
         has_pixels.reshape(n_chi, -1),
-        -180 + (np.arange(n_chi) + 0.5) * (360 / n_chi),
+        np.asarray(-180 + (np.arange(n_chi) + 0.5) * (360 / n_chi)),
         fine.q_per_angstrom,
     )
     return cake_input(*cake_on_grid(cake, grid))
