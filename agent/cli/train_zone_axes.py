@@ -23,7 +23,7 @@ def train_zone_axes(
     images: Annotated[
         int, typer.Option(help="Images to train model-4 on; the others see fewer.", min=1)
     ] = 300_000,
-    width: Annotated[float, typer.Option(help="Of the layers, against the paper's.")] = 0.25,
+    width: Annotated[float, typer.Option(help="Of the layers, against the paper's.")] = 0.125,
     shape: Annotated[tuple[int, int], typer.Option(help="Rows and columns.")] = (64, 64),
     batch: Annotated[int, typer.Option(help="Images in a batch.", min=1)] = 64,
     learning_rate: Annotated[float, typer.Option(help="The largest, of Adam.")] = 1e-3,

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import spglib
 from numpy.random import Generator
 
 from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
@@ -19,7 +18,6 @@ from phasepilot.models.errors import CrystalError
 # Of the periodic table as far as form factors are tabulated.
 _HEAVIEST = 98
 _NO_SYMMETRY = 1  # Hall number of P 1
-_SYMMETRY_TOLERANCE_ANGSTROM = 1e-3
 _POSITION_TOLERANCE = 1e-3
 # Where the atoms of the lattices are that atoms are taken away towards.
 BODY_CENTRED = np.array([(0, 0, 0), (0.5, 0.5, 0.5)])
@@ -94,24 +92,6 @@ def can_be_depleted(unchanged: Crystal, lattice: FloatArray) -> bool:
     elements = np.unique(unchanged.atomic_numbers[is_on])
     is_full = bool((unchanged.occupancies == 1).all())
     return is_full and int(is_on.sum()) == len(lattice) and elements.size == 1
-
-
-def space_group_found(reduced: Crystal) -> int:
-    """Return the space group number that spglib finds.
-
-    Raises
-    ------
-    CrystalError
-        If it finds none.
-    """
-    cell = (reduced.direct, reduced.fractional, reduced.atomic_numbers)
-    found = spglib.get_symmetry_dataset(cell, symprec=_SYMMETRY_TOLERANCE_ANGSTROM)
-    if found is None:
-        raise CrystalError(
-            f"spglib must find a space group of {reduced.name}, but finds none; are atoms on top"
-            " of each other?"
-        )
-    return int(found.number)
 
 
 def _is_on(lattice: FloatArray, unchanged: Crystal) -> BoolArray:

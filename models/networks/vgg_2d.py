@@ -75,9 +75,9 @@ class Vgg2d(nn.Module):
         )
         self.space_group = nn.Linear(shape.dense, N_SPACE_GROUPS)
         self.crystal_system = nn.Linear(shape.dense, N_CRYSTAL_SYSTEMS)
-        for layer in self.modules():
+        for layer in (*self.convolutions, *self.dense):
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                # Without normalisation, eight layers of torch's default pass on almost nothing.
+                # Without normalisation, ten layers of torch's default pass on almost nothing.
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
 

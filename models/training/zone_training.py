@@ -48,7 +48,7 @@ class ZoneTraining:
 
     n_axes: int
     n_images: int
-    width: float = 0.25
+    width: float = 0.125
     shape: tuple[int, int] = (64, 64)
     batch_size: int = 64
     learning_rate: float = 1e-3
@@ -143,11 +143,11 @@ class ZoneTrainer:
                 loss, groups, systems = np.mean(since, axis=0).tolist()
                 self._curve.append((self.n_done, loss, groups, systems))
                 since = []
-                progress(self.n_done, n_batches, loss)
                 is_last = self.n_done == n_batches
                 if is_last or self._clock() - saved_s > _CHECKPOINT_EVERY_S:
                     self._save()
                     saved_s = self._clock()
+                progress(self.n_done, n_batches, loss)
 
     def batch(self, number: int) -> ZoneBatch:
         """Return the batch of that number, always the same."""
