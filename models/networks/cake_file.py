@@ -13,7 +13,10 @@ from phasepilot.models.networks.onnx_file import OnnxGraph, serialised
 def write_cake_network(network: CakeNet, path: Path) -> None:
     """Write the network; it takes cakes (n, 2, n_chi, n_bins) and gives logits and embedding."""
     shape, graph = network.shape, OnnxGraph()
+    n_points = network.n_local_points
     for name, tensor in network.state_dict().items():
+        if not tensor.is_floating_point():  # how many batches a normalisation has seen
+            continue
         graph.add_constant(name, tensor.detach().cpu().numpy().astype(np.float16))
         graph.add("Cast", [name], f"{name}.float", to=TensorProto.FLOAT)
     _add_harmonics(graph, network)
@@ -24,22 +27,27 @@ def write_cake_network(network: CakeNet, path: Path) -> None:
         strides=[shape.local_stride],
         pads=[shape.local_kernel // 2] * 2,
     )
-    local = _add_strengths(graph, "local", [-1, shape.n_waves * shape.local_filters, 0])
+    local = _add_strengths(graph, "local", [-1, shape.n_waves * shape.local_filters, n_points])
+    local = _add_norm(graph, "local_norm", local)
     flat = _add_reshaped(graph, "harmonics", "everywhere.input", [-1, 6 * shape.n_bins])
     filters = _add_reshaped(
         graph, _add_complex(graph, "everywhere"), "everywhere.flat", [-1, 6 * shape.n_bins]
     )
     graph.add("Gemm", [flat, filters], "everywhere.products", transB=1)
     around = _add_strengths(graph, "everywhere", [-1, shape.n_waves * shape.global_filters])
+    around = _add_norm(graph, "everywhere_norm", around)
     along = local
     for name in ("first", "second"):
         weights = [f"{name}.weight.float", f"{name}.bias.float"]
         graph.add("Conv", [along, *weights], f"{name}.sum", strides=[2], pads=[1, 1])
-        along = graph.add("Relu", [f"{name}.sum"], f"{name}.output")
+        along = graph.add(
+            "Relu", [_add_norm(graph, f"{name}_norm", f"{name}.sum")], f"{name}.output"
+        )
     graph.add("Flatten", [along], "along.flat")
     value = graph.add("Concat", ["along.flat", around], "features", axis=1)
-    for name in ("dense", "last"):
-        value = graph.add("Relu", [_add_linear(graph, name, value)], f"{name}.output")
+    value = _add_norm(graph, "dense_norm", _add_linear(graph, "dense", value))
+    value = graph.add("Relu", [value], "dense.output")
+    value = graph.add("Relu", [_add_linear(graph, "last", value)], "last.output")
     graph.add("Identity", [value], EMBEDDING)
     graph.add("Identity", [_add_linear(graph, "space_group", value)], LOGITS)
     proto = graph.proto(
@@ -99,6 +107,12 @@ def _add_strengths(graph: OnnxGraph, name: str, shape: list[int]) -> str:
 def _add_reshaped(graph: OnnxGraph, value: str, output: str, shape: list[int]) -> str:
     graph.add_constant(f"{output}.shape", np.array(shape))
     return graph.add("Reshape", [value, f"{output}.shape"], output)
+
+
+def _add_norm(graph: OnnxGraph, name: str, value: str) -> str:
+    parts = ("weight", "bias", "running_mean", "running_var")
+    numbers = [f"{name}.{part}.float" for part in parts]
+    return graph.add("BatchNormalization", [value, *numbers], f"{name}.output", epsilon=1e-5)
 
 
 def _add_linear(graph: OnnxGraph, name: str, value: str) -> str:

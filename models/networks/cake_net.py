@@ -79,13 +79,19 @@ class CakeNet(nn.Module):
         self.local = _filters(shape.local_filters, shape.local_kernel)
         self.everywhere = _filters(shape.global_filters, shape.n_bins)
         first, second = shape.channels
+        # Normalised by means over batches: half as many cakes teach as much.
+        self.local_norm = nn.BatchNorm1d(shape.n_waves * shape.local_filters)
+        self.everywhere_norm = nn.BatchNorm1d(shape.n_waves * shape.global_filters)
         self.first = nn.Conv1d(shape.n_waves * shape.local_filters, first, 3, 2, 1)
         self.second = nn.Conv1d(first, second, 3, 2, 1)
+        self.first_norm, self.second_norm = nn.BatchNorm1d(first), nn.BatchNorm1d(second)
         n_points = shape.n_bins + 2 * (shape.local_kernel // 2) - shape.local_kernel
         n_points = n_points // shape.local_stride + 1
+        self.n_local_points = n_points
         n_points = ((n_points + 1) // 2 + 1) // 2
         n_features = second * n_points + shape.n_waves * shape.global_filters
         self.dense = nn.Linear(n_features, shape.dense)
+        self.dense_norm = nn.BatchNorm1d(shape.dense)
         self.last = nn.Linear(shape.dense, shape.embedding)
         self.space_group = nn.Linear(shape.embedding, N_SPACE_GROUPS)
         self.dropout = nn.Dropout(shape.dropout)
@@ -115,13 +121,13 @@ class CakeNet(nn.Module):
             stride=shape.local_stride,
             padding=shape.local_kernel // 2,
         )
-        local = _strengths(local).view(n, shape.n_waves * shape.local_filters, -1)
+        local = self.local_norm(_strengths(local).view(n, shape.n_waves * shape.local_filters, -1))
         around = harmonics.flatten(1) @ _complex(self.everywhere).flatten(1).T
-        around = _strengths(around).view(n, -1)
-        along = self.first(local).relu()
-        along = self.second(along).relu()
+        around = self.everywhere_norm(_strengths(around).view(n, -1))
+        along = self.first_norm(self.first(local)).relu()
+        along = self.second_norm(self.second(along)).relu()
         features = torch.cat([along.flatten(1), around], dim=1)
-        features = self.dense(self.dropout(features)).relu()
+        features = self.dense_norm(self.dense(self.dropout(features))).relu()
         last: Tensor = self.last(self.dropout(features)).relu()
         return last
 

@@ -65,11 +65,11 @@ class CakeRecipe:
 
     shares: Mapping[CakeKind, float] = field(
         default_factory=lambda: {
-            "ideal": 0.4,
+            "ideal": 0.45,
             "zone": 0.25,
-            "crystal": 0.15,
-            "grains": 0.06,
-            "powder": 0.14,
+            "crystal": 0.14,
+            "grains": 0.04,
+            "powder": 0.12,
         }
     )
     scaling: float = 0.06

@@ -185,9 +185,10 @@ class Trainer:
         decay = min(self.configuration.average_decay, (1 + n_done) / (10 + n_done))
         averages: list[Tensor] = list(self.averaged.parameters())
         torch._foreach_lerp_(averages, list(self.network.parameters()), 1 - decay)
-        buffers = zip(self.averaged.buffers(), self.network.buffers(), strict=True)
-        for averaged, current in buffers:
-            averaged.copy_(current)
+        # Means and variances of normalisations belong to the averaged weights too.
+        for averaged, current in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+            if averaged.is_floating_point():
+                averaged.lerp_(current, 1 - decay)
 
     def _add_point(self) -> None:
         """Measure the averaged network on held-out patterns, in the first process."""
