@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy.sparse
 
 from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray
 from phasepilot.models.diffraction.images.azimuthal_integration import Cake
@@ -11,6 +12,7 @@ from phasepilot.models.log_q import LogQGrid
 
 # A cell of which less than this share was measured counts as not measured.
 _LEAST_SHARE = 0.4
+_LARGEST_EXPONENT = 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +56,25 @@ def cake_on_grid(cake: Cake, grid: CakeGrid) -> tuple[Float32Array, BoolArray]:
     along = _along(tuple(np.log(cake.q_per_angstrom).tolist()), grid)
     measured = cake.is_measured.astype(np.float32)
     summed = np.where(cake.is_measured, cake.intensity * cake.q_per_angstrom**2, 0.0)
-    weight = around @ measured @ along.T
-    signal = around @ summed.astype(np.float32) @ along.T
+    weight = (along @ (around @ measured).T).T
+    signal = (along @ (around @ summed.astype(np.float32)).T).T
     is_measured = np.asarray(weight > _LEAST_SHARE)
     mean = np.where(is_measured, signal / np.maximum(weight, _LEAST_SHARE), 0.0)
     return np.asarray(mean, dtype=np.float32), is_measured
 
 
 @lru_cache(maxsize=4)
-def _around(chi_deg: tuple[float, ...], grid: CakeGrid) -> Float32Array:
+def _around(chi_deg: tuple[float, ...], grid: CakeGrid) -> scipy.sparse.csr_matrix:
     """Return the weights from azimuths to cells, shape (n_chi, n_azimuths); rows add up to 1."""
     centres = -180 + (np.arange(grid.n_chi) + 0.5) * (360 / grid.n_chi)
     off = (centres[:, None] - np.array(chi_deg) + 180) % 360 - 180
     cell = 360 / grid.n_chi
     weights = _gaussian(off / cell, 360 / len(chi_deg) / cell, grid.blur_bins)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+    return _sparse(weights / weights.sum(axis=1, keepdims=True))
 
 
 @lru_cache(maxsize=4)
-def _along(log_q: tuple[float, ...], grid: CakeGrid) -> Float32Array:
+def _along(log_q: tuple[float, ...], grid: CakeGrid) -> scipy.sparse.csr_matrix:
     """Return the weights from points of ln q to bins, shape (n_bins, n_points).
 
     Rows add up to 1 where the points surround the bin, and to less at their ends.
@@ -81,11 +83,17 @@ def _along(log_q: tuple[float, ...], grid: CakeGrid) -> Float32Array:
     width = (points[-1] - points[0]) / (points.size - 1) / grid.radial.bin_width
     edges = grid.radial.log_edges
     off = ((edges[:-1] + edges[1:])[:, None] / 2 - points) / grid.radial.bin_width
-    return np.asarray(_gaussian(off, width, grid.blur_bins) * width, dtype=np.float32)
+    return _sparse(_gaussian(off, width, grid.blur_bins) * width)
 
 
 def _gaussian(off_bins: FloatArray, width_bins: float, blur_bins: float) -> FloatArray:
     # The cells of the cake have blurred it already.
     variance = max(blur_bins**2 - width_bins**2 / 12, width_bins**2 / 4)
-    density = np.exp(-(off_bins**2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
-    return np.asarray(density)
+    exponent = off_bins**2 / (2 * variance)
+    density = np.where(exponent < _LARGEST_EXPONENT, np.exp(-exponent), 0.0)
+    return np.asarray(density / np.sqrt(2 * np.pi * variance))
+
+
+def _sparse(weights: FloatArray) -> scipy.sparse.csr_matrix:
+    # Threads of dense products take a hundred times as long as these, on a busy machine.
+    return scipy.sparse.csr_matrix(weights.astype(np.float32))
