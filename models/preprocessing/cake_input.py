@@ -24,11 +24,20 @@ def cake_input(signal: Float32Array, is_measured: BoolArray) -> Float32Array:
     """
     background = radial_background(signal, is_measured)
     above = np.maximum(signal - background, 0) if background.any() else np.maximum(signal, 0)
-    root = np.sqrt(above * is_measured, dtype=np.float32)
+    return scaled_roots(above, is_measured)
+
+
+def scaled_roots(above: Float32Array, is_measured: BoolArray) -> Float32Array:
+    """Return the same for what stands above the background already, nothing of it below 0."""
+    result = np.empty((2, *above.shape), dtype=np.float32)
+    root = result[0]
+    np.sqrt(above, out=root)
+    root *= is_measured
     total = float(root.sum(dtype=np.float64))
-    unit = float(np.vdot(root, root)) / total if total > 0 else 1.0
-    result = np.empty((2, *signal.shape), dtype=np.float32)
-    np.minimum(root / np.float32(unit), np.float32(_LARGEST), out=result[0])
+    flat = root.ravel()
+    unit = float(np.vdot(flat, flat)) / total if total > 0 else 1.0
+    root *= np.float32(1 / unit)
+    np.minimum(root, np.float32(_LARGEST), out=root)
     result[1] = is_measured
     return result
 

@@ -9,26 +9,26 @@ import numpy as np
 from numpy.random import Generator
 from scipy.spatial.transform import Rotation
 
-from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from phasepilot.models.arrays import Float32Array, FloatArray, IntArray
 from phasepilot.models.diffraction.images.cake_drawing import (
+    RadialFactors,
     ReflectionList,
     SpotShape,
     Texture,
-    layer_cake,
     ring_cake,
     sphere_cake,
+    zone_cake,
 )
 from phasepilot.models.diffraction.images.cake_grid import CakeGrid
-from phasepilot.models.diffraction.images.reflection_store import ReflectionStore
+from phasepilot.models.diffraction.images.reflection_store import Reflections, ReflectionStore
 from phasepilot.models.diffraction.images.spot_settings import CU_K_ALPHA_ANGSTROM
-from phasepilot.models.preprocessing.cake_input import cake_input
+from phasepilot.models.preprocessing.cake_input import cake_input, scaled_roots
 from phasepilot.models.training.cake_nuisances import Nuisances, measured_cake
 
 CakeKind = Literal["ideal", "zone", "crystal", "grains", "powder"]
 KINDS: tuple[CakeKind, ...] = get_args(CakeKind)
 # Where the benchmark looks for what was not trained on.
 TEST_AXES = ((1, 3, 1), (2, 1, 1), (0, 1, 1), (1, 2, 0))
-_EXACT_PER_ANGSTROM = 1e-4
 _MOST_RING_REFLECTIONS = 200
 _MOST_GRAIN_REFLECTIONS = 400
 
@@ -65,11 +65,11 @@ class CakeRecipe:
 
     shares: Mapping[CakeKind, float] = field(
         default_factory=lambda: {
-            "ideal": 0.45,
-            "zone": 0.25,
-            "crystal": 0.14,
-            "grains": 0.04,
-            "powder": 0.12,
+            "ideal": 0.55,
+            "zone": 0.2,
+            "crystal": 0.12,
+            "grains": 0.03,
+            "powder": 0.1,
         }
     )
     scaling: float = 0.06
@@ -119,62 +119,57 @@ def drawn_cake(
     """Return the input of one cake of that kind, shape (2, n_chi, n_bins)."""
     signal = np.zeros(grid.shape, dtype=np.float32)
     for _ in range(3):  # an orientation may show nothing
-        reflections, reciprocal = _scaled(store, number, recipe, rng)
-        signal = _DRAWERS[kind](reflections, reciprocal, grid, rng)
+        found = store.reflections(number)
+        scale = np.exp(-rng.normal(0, recipe.scaling))
+        crystal = Reflections(found.hkl, found.intensity, np.asarray(found.reciprocal) * scale)
+        signal = _DRAWERS[kind](crystal, grid, rng)
         if signal.any():
             break
-    is_measured: BoolArray = np.ones(grid.shape, dtype=bool)
-    if kind != "ideal":
-        signal, is_measured = measured_cake(signal, grid, recipe.nuisances, rng)
-    return cake_input(signal, is_measured)
+    if kind == "ideal":
+        return scaled_roots(signal, np.ones(grid.shape, dtype=bool))
+    return cake_input(*measured_cake(signal, grid, recipe.nuisances, rng))
 
 
-def _scaled(
-    store: ReflectionStore, number: int, recipe: CakeRecipe, rng: Generator
-) -> tuple[ReflectionList, FloatArray]:
-    found = store.reflections(number)
-    scale = np.exp(-rng.normal(0, recipe.scaling))
-    reciprocal = np.asarray(found.reciprocal) * scale
-    vectors = found.hkl.astype(np.float64) @ reciprocal
-    return ReflectionList(vectors, found.intensity.astype(np.float64)), reciprocal
-
-
-def _ideal(
-    reflections: ReflectionList, reciprocal: FloatArray, grid: CakeGrid, rng: Generator
-) -> Float32Array:
+def _ideal(crystal: Reflections, grid: CakeGrid, rng: Generator) -> Float32Array:
     """Return a zone as the paper has it: Cu K-alpha, its Lorentz and polarisation factor."""
-    length = np.linalg.norm(reflections.vectors, axis=1)
-    theta = np.arcsin(np.minimum(CU_K_ALPHA_ANGSTROM * length / 2, np.sin(np.radians(75))))
-    factor = (1 + np.cos(2 * theta) ** 2) / (np.cos(theta) * np.sin(theta) ** 2)
     size = 0.0 if rng.random() < 0.6 else rng.uniform(0.003, 0.015)
-    return layer_cake(
-        ReflectionList(reflections.vectors, reflections.intensity * factor),
-        _zone_orientation(reciprocal, rng),
-        grid,
-        SpotShape(size),
-        half_thickness_per_angstrom=_EXACT_PER_ANGSTROM,
-    )
+    factors = RadialFactors(CU_K_ALPHA_ANGSTROM)
+    return _zone_cake(crystal, grid, SpotShape(size), factors, rng)
 
 
-def _zone(
-    reflections: ReflectionList, reciprocal: FloatArray, grid: CakeGrid, rng: Generator
-) -> Float32Array:
+def _zone(crystal: Reflections, grid: CakeGrid, rng: Generator) -> Float32Array:
     """Return a zone of which the radial factors are not known."""
-    return layer_cake(
-        _weathered(reflections, (-2.3, 0.3), rng),
-        _zone_orientation(reciprocal, rng),
-        grid,
-        _spot_shape(rng),
-        half_thickness_per_angstrom=_EXACT_PER_ANGSTROM,
+    factors = RadialFactors(
+        power=rng.uniform(-2.3, 0.3),
+        b_square_angstrom=rng.uniform(-0.4, 1.5),
+        contrast=rng.uniform(0.75, 1.3),
     )
+    return _zone_cake(crystal, grid, _spot_shape(rng), factors, rng)
 
 
-def _crystal(
-    reflections: ReflectionList, _: FloatArray, grid: CakeGrid, rng: Generator
+def _zone_cake(
+    crystal: Reflections,
+    grid: CakeGrid,
+    shape: SpotShape,
+    factors: RadialFactors,
+    rng: Generator,
 ) -> Float32Array:
+    axes = _POSITIVE_AXES if rng.random() < 0.5 else _AXES
+    axis = axes[rng.integers(len(axes))] * (1 if rng.random() < 0.5 else -1)
+    turn_rad = rng.uniform(0, 2 * np.pi)
+    numbers = crystal.hkl, crystal.intensity, crystal.reciprocal, axis, turn_rad
+    return zone_cake(*numbers, grid, shape, factors)
+
+
+def _vectors(crystal: Reflections) -> ReflectionList:
+    vectors = crystal.hkl.astype(np.float64) @ crystal.reciprocal
+    return ReflectionList(vectors, crystal.intensity.astype(np.float64))
+
+
+def _crystal(crystal: Reflections, grid: CakeGrid, rng: Generator) -> Float32Array:
     """Return a crystal in any orientation, of small or large mosaicity or slightly rotated."""
     return sphere_cake(
-        _weathered(reflections, (-0.6, 0.6), rng),
+        _weathered(_vectors(crystal), (-0.6, 0.6), rng),
         _any_orientations(1, rng),
         np.ones(1),
         grid,
@@ -184,13 +179,11 @@ def _crystal(
     )
 
 
-def _grains(
-    reflections: ReflectionList, _: FloatArray, grid: CakeGrid, rng: Generator
-) -> Float32Array:
+def _grains(crystal: Reflections, grid: CakeGrid, rng: Generator) -> Float32Array:
     """Return a few crystals to spotty rings."""
     n_grains = int(np.exp(rng.uniform(np.log(2), np.log(120))))
     return sphere_cake(
-        _strongest(_weathered(reflections, (-0.6, 0.6), rng), _MOST_GRAIN_REFLECTIONS),
+        _strongest(_weathered(_vectors(crystal), (-0.6, 0.6), rng), _MOST_GRAIN_REFLECTIONS),
         _any_orientations(n_grains, rng),
         rng.exponential(size=n_grains),
         grid,
@@ -200,9 +193,7 @@ def _grains(
     )
 
 
-def _powder(
-    reflections: ReflectionList, _: FloatArray, grid: CakeGrid, rng: Generator
-) -> Float32Array:
+def _powder(crystal: Reflections, grid: CakeGrid, rng: Generator) -> Float32Array:
     """Return rings: smooth, speckled or textured."""
     axis = rng.standard_normal(3)
     texture = Texture(
@@ -213,7 +204,7 @@ def _powder(
         speckle=rng.uniform(0, 1.2) if rng.random() < 0.6 else 0.0,
     )
     return ring_cake(
-        _strongest(_weathered(reflections, (-0.5, 0.5), rng), _MOST_RING_REFLECTIONS),
+        _strongest(_weathered(_vectors(crystal), (-0.5, 0.5), rng), _MOST_RING_REFLECTIONS),
         texture,
         grid,
         _spot_shape(rng),
@@ -229,25 +220,6 @@ _DRAWERS = {
     "grains": _grains,
     "powder": _powder,
 }
-
-
-def _zone_orientation(reciprocal: FloatArray, rng: Generator) -> FloatArray:
-    """Return an orientation with a low-index direction along the beam, turned at random."""
-    axes = _POSITIVE_AXES if rng.random() < 0.5 else _AXES
-    axis = axes[rng.integers(len(axes))]
-    along = axis @ np.linalg.inv(reciprocal).T
-    return oriented(along * rng.choice([-1.0, 1.0]), rng.uniform(0, 2 * np.pi))
-
-
-def oriented(along: FloatArray, turn_rad: float) -> FloatArray:
-    """Return a rotation that points a vector at the source, turned about the beam."""
-    z = along / np.linalg.norm(along)
-    other = np.eye(3)[np.abs(z).argmin()]
-    x = np.cross(other, z)
-    x /= np.linalg.norm(x)
-    y = np.cross(z, x)
-    cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
-    return np.stack([cosine * x + sine * y, cosine * y - sine * x, z])
 
 
 def _any_orientations(n: int, rng: Generator) -> FloatArray:

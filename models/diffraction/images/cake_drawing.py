@@ -10,14 +10,17 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from phasepilot.models.arrays import Float32Array, FloatArray
+from phasepilot.models.arrays import Float32Array, FloatArray, IntArray
 from phasepilot.models.diffraction.images.cake_grid import CakeGrid
 
 # A spot ends after this many standard deviations: roots of roots still show a step there.
 _REACH = 4.2
 # A mosaic block turned further than this many standard deviations is not there.
 _MOSAIC_CUT = 3.0
+# Sine of theta where 2-theta is 150 degree.
+_HIGHEST_SINE = math.sin(math.radians(75))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,71 @@ def layer_cake(
         *_grid_numbers(grid),
         shape.size_per_angstrom,
         np.radians(shape.arc_deg),
+    )
+    return cake
+
+
+@dataclass(frozen=True, slots=True)
+class RadialFactors:
+    """What multiplies |F|^2 besides.
+
+    Attributes
+    ----------
+    lorentz_wavelength_angstrom : float
+        Of the paper's Lorentz and polarisation factor, (1 + cos^2 2-theta) / (cos theta
+        sin^2 theta), which stops growing at 2-theta = 150 degree; 0 for none.
+    power : float
+        Of |H|.
+    b_square_angstrom : float
+        Of a further Debye-Waller factor exp(-b |H|^2 / 2).
+    contrast : float
+        |F|^2 is raised to it.
+    """
+
+    lorentz_wavelength_angstrom: float = 0.0
+    power: float = 0.0
+    b_square_angstrom: float = 0.0
+    contrast: float = 1.0
+
+
+def zone_cake(
+    hkl: NDArray[np.int8],
+    intensity: Float32Array,
+    reciprocal: FloatArray,
+    zone_axis: IntArray,
+    turn_rad: float,
+    grid: CakeGrid,
+    shape: SpotShape,
+    factors: RadialFactors,
+) -> Float32Array:
+    """Return the cake of the reflections with hu + kv + lw = 0, shape (n_chi, n_bins).
+
+    The same as `layer_cake` of an orientation with that direction of the lattice at the source,
+    in a tenth of the time.
+
+    Parameters
+    ----------
+    reciprocal : ndarray, shape (3, 3)
+        Rows a*, b*, c*, without 2 pi.
+    zone_axis : ndarray of int, shape (3,)
+    turn_rad : float
+        Turn about the beam.
+    """
+    cake = np.zeros(grid.shape, dtype=np.float32)
+    _add_zone(
+        cake,
+        hkl,
+        intensity,
+        np.ascontiguousarray(reciprocal, dtype=np.float64),
+        zone_axis,
+        turn_rad,
+        *_grid_numbers(grid),
+        shape.size_per_angstrom,
+        np.radians(shape.arc_deg),
+        factors.lorentz_wavelength_angstrom,
+        factors.power,
+        factors.b_square_angstrom,
+        factors.contrast,
     )
     return cake
 
@@ -198,13 +266,16 @@ def _splat(cake, x, y, length, weight, log_start, log_step, blur, size, arc):  #
     if first_q > last_q:
         return
     scale = weight / (2 * math.pi * sigma_q * sigma_chi)
+    along = np.empty(last_q - first_q + 1, dtype=np.float32)
+    for k in range(first_q, last_q + 1):
+        along[k - first_q] = math.exp(-0.5 * ((k - place_q) / sigma_q) ** 2)
     first_chi = math.ceil(place_chi - _REACH * sigma_chi)
     last_chi = math.floor(place_chi + _REACH * sigma_chi)
     for chi in range(first_chi, last_chi + 1):
-        along = scale * math.exp(-0.5 * ((chi - place_chi) / sigma_chi) ** 2)
+        height = np.float32(scale * math.exp(-0.5 * ((chi - place_chi) / sigma_chi) ** 2))
         row = chi % n_chi
-        for k in range(first_q, last_q + 1):
-            cake[row, k] += along * math.exp(-0.5 * ((k - place_q) / sigma_q) ** 2)
+        for k in range(along.size):
+            cake[row, first_q + k] += height * along[k]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -232,6 +303,65 @@ def _add_layer(  # type: ignore[no-untyped-def]
                 size,
                 arc,
             )
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_zone(  # type: ignore[no-untyped-def]
+    cake,
+    hkl,
+    intensity,
+    reciprocal,
+    axis,
+    turn,
+    log_start,
+    log_step,
+    blur,
+    size,
+    arc,
+    wavelength,
+    power,
+    b_square,
+    contrast,
+):
+    # Up to a scale, a + b + c of the direct lattice are cross products of the reciprocal one.
+    z = (
+        axis[0] * np.cross(reciprocal[1], reciprocal[2])
+        + axis[1] * np.cross(reciprocal[2], reciprocal[0])
+        + axis[2] * np.cross(reciprocal[0], reciprocal[1])
+    )
+    volume = (reciprocal[0] * np.cross(reciprocal[1], reciprocal[2])).sum()
+    z = z / math.sqrt((z * z).sum()) * (1.0 if volume > 0 else -1.0)
+    other = np.zeros(3)
+    other[np.abs(z).argmin()] = 1.0
+    x = np.cross(other, z)
+    x = x / math.sqrt((x * x).sum())
+    y = np.cross(z, x)
+    to_x, to_y = reciprocal @ x, reciprocal @ y
+    cosine, sine = math.cos(turn), math.sin(turn)
+    for k in range(hkl.shape[0]):
+        h0, h1, h2 = np.int64(hkl[k, 0]), np.int64(hkl[k, 1]), np.int64(hkl[k, 2])
+        if h0 * axis[0] + h1 * axis[1] + h2 * axis[2] != 0:
+            continue
+        first = h0 * to_x[0] + h1 * to_x[1] + h2 * to_x[2]
+        second = h0 * to_y[0] + h1 * to_y[1] + h2 * to_y[2]
+        squared = first * first + second * second
+        length = math.sqrt(squared)
+        weight = intensity[k]
+        if contrast != 1.0:
+            weight = weight**contrast
+        if power != 0.0:
+            weight *= length**power
+        if b_square != 0.0:
+            weight *= math.exp(-b_square * squared / 2)
+        if wavelength > 0.0:
+            sin_theta = min(wavelength * length / 2, _HIGHEST_SINE)
+            square = sin_theta * sin_theta
+            twice = 1 - 2 * square
+            weight *= (1 + twice * twice) / (math.sqrt(1 - square) * square)
+        across = cosine * first + sine * second
+        up = cosine * second - sine * first
+        _splat(cake, across, up, length, weight, log_start, log_step, blur, size, arc)
+        _splat(cake, -across, -up, length, weight, log_start, log_step, blur, size, arc)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -26,7 +26,6 @@ from phasepilot.models.training.cake_synthesis import (
     TEST_AXES,
     CakeRecipe,
     drawn_cake,
-    oriented,
     trained_zone_axes,
 )
 from phasepilot.models.training.image_configuration import (
@@ -129,12 +128,6 @@ def test_no_tested_direction_is_trained_and_all_others_are_there_once() -> None:
     assert {(1, 0, 0), (1, -1, 1), (1, -3, 1), (2, -1, 1), (3, 2, 1)} <= axes
     assert not any((-u, -v, -w) in axes for u, v, w in axes)
     assert (2, 0, 0) not in axes
-
-
-def test_an_orientation_points_its_direction_at_the_source() -> None:
-    along = np.array([1.0, -2.0, 0.5])
-    turned = oriented(along, 0.7) @ along
-    np.testing.assert_allclose(turned, [0, 0, np.linalg.norm(along)], atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)

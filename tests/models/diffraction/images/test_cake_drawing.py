@@ -4,12 +4,14 @@ import pytest
 from phasepilot.models.diffraction.crystals.crystal import Crystal, crystal_from_sites
 from phasepilot.models.diffraction.images.azimuthal_integration import integrate_cake
 from phasepilot.models.diffraction.images.cake_drawing import (
+    RadialFactors,
     ReflectionList,
     SpotShape,
     Texture,
     layer_cake,
     ring_cake,
     sphere_cake,
+    zone_cake,
 )
 from phasepilot.models.diffraction.images.cake_grid import CakeGrid, cake_on_grid
 from phasepilot.models.diffraction.images.detector_geometry import (
@@ -126,3 +128,27 @@ def test_a_texture_gathers_basal_poles_at_its_axis(anatase: Crystal) -> None:
     centres_deg = -180 + (np.arange(GRID.n_chi) + 0.5) * 5.0
     off_deg = np.abs((centres_deg - 30 + 90) % 180 - 90)
     assert around[off_deg < 10].mean() > 20 * around[off_deg > 70].mean()
+
+
+def test_a_zone_is_the_layer_across_its_axis(anatase: Crystal) -> None:
+    found = crystal_reflections(anatase)
+    layer = layer_cake(
+        reflection_list(anatase),
+        zone_axis_orientation(anatase, (1, 2, 1)),
+        GRID,
+        SpotShape(0.01),
+        half_thickness_per_angstrom=1e-4,
+    )
+    zone = zone_cake(
+        found.hkl,
+        found.intensity,
+        found.reciprocal,
+        np.array([1, 2, 1]),
+        0.3,
+        GRID,
+        SpotShape(0.01),
+        RadialFactors(),
+    )
+    # Up to a turn about the beam: strengths of waves.
+    waves = [np.abs(np.fft.rfft(np.sqrt(cake), axis=0)[:20]) for cake in (layer, zone)]
+    np.testing.assert_allclose(waves[1], waves[0], atol=0.02 * waves[0].max())
