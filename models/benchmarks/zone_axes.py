@@ -13,10 +13,11 @@ beside them: `compared` takes whoever satisfies `zone_patterns.ZoneEstimator`.
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasepilot.models.arrays import IntArray
 from phasepilot.models.benchmarks.benchmark_result import (
     BenchmarkOptions,
     BenchmarkResult,
@@ -26,6 +27,7 @@ from phasepilot.models.benchmarks.benchmark_result import (
 )
 from phasepilot.models.benchmarks.held_out_patterns import structure_table
 from phasepilot.models.benchmarks.metrics import figure_of_seeds
+from phasepilot.models.diffraction.array_folder import ABOUT
 
 if TYPE_CHECKING:
     from phasepilot.models.benchmarks.zone_patterns import ZoneEstimator
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from phasepilot.models.diffraction.images.reflection_store import ReflectionStore
 
 REFLECTIONS = "reflections"
+_LEVELS = ("space_group", "crystal_system")
 # Without a folder of networks: what a minute or two on two cores allow.
 _SMALL_PER_SPACE_GROUP = 20
 _SMALL_IMAGES = 20_000
@@ -101,7 +104,7 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         last = list(papers)[-1]
         both = {last: papers[last], DEFAULT_IMAGE_MODEL: CakeEstimator(load_image_model())}
         result = compared(options, store, both, few_axes=few, progress=progress)
-    trained = ", ".join(f"{name} {one.training.n_images:,}" for name, one in networks.items())
+    trained = ", ".join(f"{name} {one.n_images:,}" for name, one in networks.items())
     size = networks[last].training
     note = (
         f"The networks are the paper's at {size.width:g} of its width, on {size.shape[0]} x"
@@ -127,19 +130,24 @@ def compared(
         Tested on seen axes only, as the paper tests its first models.
     """
     from phasepilot.models.benchmarks.zone_scores import all_scores, few_axes_scores
-    from phasepilot.models.benchmarks.zone_sets import TestStructures
+    from phasepilot.models.benchmarks.zone_sets import ZoneStructures
 
-    structures = TestStructures(structure_table(options.structures), store)
+    structures = ZoneStructures(structure_table(options.structures), store)
     parts = structures.parts(options.n_simulated, options.n_seeds)
     scores: dict[str, list[Scores]] = {}
+    items: list[dict[str, Any]] = []
     everybody = {**few_axes, **estimators}
     for seed, part in enumerate(parts):
         sets = structures.sets(part, seed)
         for number, (name, estimator) in enumerate(everybody.items()):
             n_done = seed * len(everybody) + number
             progress(f"{name}, seed {seed}", n_done, len(parts) * len(everybody))
-            measured = few_axes_scores if name in few_axes else all_scores
-            scores.setdefault(name, []).append(measured(estimator, sets))
+            if name in few_axes:
+                found = few_axes_scores(estimator, sets)
+            else:
+                found = all_scores(estimator, sets)
+                items += _items(name, seed, store, part, found)
+            scores.setdefault(name, []).append(found)
     judged = list(estimators)[-1]
     figures = [
         figure
@@ -157,7 +165,7 @@ def compared(
         "The paper counts its space groups 1, 3-9, 16-46, ... as centrosymmetric: it means the"
         " others.",
     )
-    return BenchmarkResult(title, tuple(figures), (), notes)
+    return BenchmarkResult(title, tuple(figures), tuple(items), notes)
 
 
 def reflections(
@@ -170,7 +178,7 @@ def reflections(
     )
     from phasepilot.models.training.configuration import OPEN_LICENCES
 
-    if (folder / REFLECTIONS / "about.json").exists():
+    if (folder / REFLECTIONS / ABOUT).exists():
         return open_reflection_store(folder / REFLECTIONS)
     return build_reflection_store(
         table,
@@ -179,6 +187,24 @@ def reflections(
         max_per_space_group=max_per_space_group,
         progress=lambda done, total: progress("reflections", done, total),
     )
+
+
+def _items(
+    name: str, seed: int, store: "ReflectionStore", structures: IntArray, scores: "Scores"
+) -> list[dict[str, Any]]:
+    """Return for each structure the share of its axes along which the answer is right."""
+    kinds = [f"{kind}_{level}" for kind in ("seen", "unseen") for level in _LEVELS]
+    shares = {kind: scores[kind].reshape(structures.size, -1).mean(axis=1) for kind in kinds}
+    return [
+        {
+            "estimator": name,
+            "seed": seed,
+            "identifier": str(store.identifier[structure]),
+            "space_group_number": int(store.space_group_number[structure]),
+            **{kind: float(values[place]) for kind, values in shares.items()},
+        }
+        for place, structure in enumerate(structures)
+    ]
 
 
 def _figures(prefix: str, scores: "list[Scores]") -> list[Figure]:
@@ -200,7 +226,7 @@ def _figures(prefix: str, scores: "list[Scores]") -> list[Figure]:
 
 
 def _goal(name: str) -> str:
-    for level in ("_space_group", "_crystal_system"):
-        if name.endswith(level):
-            return _GOALS.get(name.removesuffix(level), "")
+    for level in _LEVELS:
+        if name.endswith(f"_{level}"):
+            return _GOALS.get(name.removesuffix(f"_{level}"), "")
     return ""

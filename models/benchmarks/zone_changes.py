@@ -3,7 +3,6 @@
 What is changed atom by atom has no symmetry left but the identity; its cell stays as it was.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +53,7 @@ def crystals_of_rows(table: Path, store: ReflectionStore, numbers: IntArray) -> 
 
 def stretched(unchanged: Crystal, strain: float) -> Crystal:
     """Return the crystal with edges longer by this part of themselves."""
-    a, b, c, *angles = unchanged.cell
-    scale = 1 + strain
-    return replace(unchanged, cell=(a * scale, b * scale, c * scale, *angles))
+    return unchanged.scaled_to_volume_ratio((1 + strain) ** 3)
 
 
 def substituted(unchanged: Crystal, share: float, rng: Generator) -> Crystal:
@@ -98,7 +95,7 @@ def _is_on(lattice: FloatArray, unchanged: Crystal) -> BoolArray:
     """Return which atoms are on the points of the lattice, shape (n_atoms,)."""
     offsets = unchanged.fractional[:, None, :] - lattice
     offsets -= np.round(offsets)
-    return np.asarray((np.abs(offsets) < _POSITION_TOLERANCE).all(axis=2).any(axis=1))
+    return np.asarray(np.any(np.abs(offsets).max(axis=2) < _POSITION_TOLERANCE, axis=1))
 
 
 def _without_symmetry(unchanged: Crystal, is_kept: BoolArray, numbers: IntArray) -> Crystal:

@@ -111,4 +111,5 @@ def detector_frames(spots: SpotLists, rng: Generator) -> SpotFrames:
 
 
 def _log_uniform(ends: tuple[float, float], n: int, rng: Generator) -> NDArray[np.float64]:
-    return np.exp(rng.uniform(*np.log(ends), n))
+    low, high = (float(np.log(end)) for end in ends)
+    return np.asarray(np.exp(rng.uniform(low, high, n)))

@@ -37,16 +37,7 @@ def all_scores(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
         **_rotated(answers_to(estimator, sets.rotated), seen, sets),
         **_strained(estimator, sets),
         **_on_detector(estimator, sets),
-        **{
-            f"substituted_{100 * share:.0f}_{name}": scores
-            for share, patterns in sets.substituted.items()
-            for name, scores in _right(answers_to(estimator, patterns), patterns.truth).items()
-        },
-        **{
-            f"{lattice}_depleted_{100 * share:.0f}_{name}": scores
-            for (lattice, share), patterns in sets.depleted.items()
-            for name, scores in _right(answers_to(estimator, patterns), patterns.truth).items()
-        },
+        **_changed(estimator, sets),
     }
 
 
@@ -55,9 +46,9 @@ def few_axes_scores(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
     seen = answers_to(estimator, sets.seen)
     right = _by_axis(_right(seen, sets.seen.truth), len(AXES))
     return {
-        f"on_{n_axes}_axes_{name}": scores[:, :n_axes].ravel()
+        f"on_{n_axes}_axes_{level}": right[level][:, :n_axes].ravel()
         for n_axes in N_AXES_OF_MODEL.values()
-        for name, scores in right.items()
+        for level in LEVELS
     }
 
 
@@ -158,6 +149,18 @@ def _strained(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
     return scores
 
 
+def _changed(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
+    """Return how right answers are with other elements, and with vacancies."""
+    named = {f"substituted_{100 * share:.0f}": one for share, one in sets.substituted.items()}
+    for (lattice, share), patterns in sets.depleted.items():
+        named[f"{lattice}_depleted_{100 * share:.0f}"] = patterns
+    scores: Scores = {}
+    for name, patterns in named.items():
+        right = _right(answers_to(estimator, patterns), patterns.truth)
+        scores |= {f"{name}_{level}": right[level] for level in LEVELS}
+    return scores
+
+
 def _on_detector(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
     # Drawn anew for each estimator, from the same seed: all frames at once would fill the memory.
     rng = np.random.default_rng(sets.detector_seed)
@@ -197,4 +200,4 @@ def _mirrored(said: IntArray, truth: IntArray, pairs: tuple[tuple[int, int], ...
         mate[one - 1], mate[other - 1] = other - 1, one - 1
     is_other: BoolArray = mate[truth] == said
     is_within = (mate[truth] >= 0) & (is_other | (truth == said))
-    return is_other[is_within].astype(np.float64)
+    return np.asarray(is_other[is_within], dtype=np.float64)

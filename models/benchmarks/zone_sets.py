@@ -87,7 +87,7 @@ class SeedSets:
     depleted: dict[tuple[str, float], PatternSet]
 
 
-class TestStructures:
+class ZoneStructures:
     """Structures of held-out families, and the patterns that seeds show of them.
 
     Parameters
@@ -96,8 +96,6 @@ class TestStructures:
         The structure table that the reflections were computed from.
     store : ReflectionStore
     """
-
-    __test__ = False  # no test, though its name begins like one
 
     def __init__(self, table: Path, store: ReflectionStore) -> None:
         self._table, self._store = table, store

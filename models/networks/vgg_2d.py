@@ -79,7 +79,8 @@ class Vgg2d(nn.Module):
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 # Without normalisation, ten layers of torch's default pass on almost nothing.
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits of the space groups and of the crystal systems."""

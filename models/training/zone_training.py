@@ -119,8 +119,7 @@ class ZoneTrainer:
         self._device = Processes().device("auto")
         self._type = autocast_type("auto", self._device)
         torch.manual_seed(training.seed)
-        network = Vgg2d(training.network_shape).to(self._device)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = _placed(Vgg2d(training.network_shape), self._device)
         self._optimiser = torch.optim.Adam(
             self.network.parameters(), training.learning_rate, fused=True
         )
@@ -171,10 +170,10 @@ class ZoneTrainer:
             self._device.type, self._type or torch.bfloat16, enabled=self._type is not None
         ):
             group_logits, system_logits = self.network(images)
-        loss = nn.functional.cross_entropy(group_logits.float(), groups)
+        loss: Tensor = nn.functional.cross_entropy(group_logits.float(), groups)
         loss = loss + nn.functional.cross_entropy(system_logits.float(), systems)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         self._optimiser.step()
         right = (group_logits.argmax(1) == groups).float().mean()
         right_systems = (system_logits.argmax(1) == systems).float().mean()
@@ -230,20 +229,20 @@ class TrainedVgg:
     ----------
     training : ZoneTraining
         What it was trained on.
-    is_finished : bool
-        Whether its training has come to its end.
+    n_images : int
+        It has seen so many; fewer than its training says if that was interrupted.
     """
 
     def __init__(self, checkpoint: Path) -> None:
         state = _read_checkpoint(checkpoint)
         about = json.loads(state["training"])
         self.training = ZoneTraining(**{**about, "shape": tuple(about["shape"])})
-        self.is_finished = state["n_done"] >= self.training.n_batches
+        self.n_images = state["n_done"] * self.training.batch_size
         self._device = Processes().device("auto")
         self._type = autocast_type("auto", self._device)
-        self._network = Vgg2d(self.training.network_shape).to(self._device)
+        self._network = _placed(Vgg2d(self.training.network_shape), self._device)
         self._network.load_state_dict(state["network"])
-        self._network.eval().to(memory_format=torch.channels_last)
+        self._network.eval()
 
     @torch.no_grad()
     def probabilities(self, images: Float32Array) -> HeadProbabilities:
@@ -272,6 +271,12 @@ def standard_trainings(n_images: int) -> dict[str, ZoneTraining]:
         name: ZoneTraining(n_axes, max(1, round(share[name] * n_images)))
         for name, n_axes in N_AXES_OF_MODEL.items()
     }
+
+
+def _placed(network: Vgg2d, device: torch.device) -> Vgg2d:
+    # Convolutions of one core are twice as fast with the channels last.
+    placed: Vgg2d = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
 
 
 def _images(images: Float32Array, device: torch.device) -> Tensor:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from phasepilot.models.diffraction.array_folder import ABOUT, check_about, open_arrays
 from phasepilot.models.diffraction.crystals.crystal import Crystal
 from phasepilot.models.diffraction.crystals.structure_table import (
     TableRow,
@@ -33,6 +34,7 @@ MOST_REFLECTIONS = 4096
 # hkl are held as 8-bit integers; longer edges than this many angstrom would not fit.
 _LONGEST_EDGE = 127 / REACH_PER_ANGSTROM
 _ROWS_PER_PART = 500
+_KIND = "a reflection store"
 _ARRAYS = (
     *("offsets", "hkl", "intensity", "reciprocal"),
     *("space_group_number", "family_hash", "row", "identifier"),
@@ -165,14 +167,7 @@ def open_reflection_store(directory: Path) -> ReflectionStore:
     StickStoreError
         If there is none.
     """
-    try:
-        arrays = [np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
-    except (OSError, ValueError, EOFError) as error:
-        raise StickStoreError(
-            f"a reflection store must hold {', '.join(_ARRAYS)}, but {directory} does not"
-            f" ({error}); delete the folder and build it again."
-        ) from error
-    return ReflectionStore(*arrays)
+    return ReflectionStore(*open_arrays(directory, _ARRAYS, kind=_KIND))
 
 
 def build_reflection_store(
@@ -206,8 +201,8 @@ def build_reflection_store(
         "max_per_space_group": max_per_space_group,
         "seed": seed,
     }
-    if (directory / "about.json").exists():
-        _check_about(directory, about)
+    if (directory / ABOUT).exists():
+        check_about(directory, about, kind=_KIND)
         return open_reflection_store(directory)
     rows = structures_per_space_group(
         structures,
@@ -236,18 +231,8 @@ def build_reflection_store(
     for name in _ARRAYS:
         np.save(directory / f"{name}.npy", getattr(store, name))
     # Last, since it says that the store is whole.
-    (directory / "about.json").write_text(json.dumps(about, indent=1))
+    (directory / ABOUT).write_text(json.dumps(about, indent=1))
     return open_reflection_store(directory)
-
-
-def _check_about(directory: Path, about: dict[str, object]) -> None:
-    stored = json.loads((directory / "about.json").read_text())
-    changed = [name for name, value in about.items() if stored.get(name) != value]
-    if changed:
-        raise StickStoreError(
-            f"the reflection store {directory} must be of this choice of rows, but differs in"
-            f" {', '.join(changed)}; use another folder, or delete that one."
-        )
 
 
 def _store_of_rows(structures: Path, rows: IntArray) -> ReflectionStore:

@@ -10,7 +10,7 @@ from phasepilot.models.benchmarks.zone_axes import REFLECTIONS, compared, run
 from phasepilot.models.benchmarks.zone_networks import found_spots
 from phasepilot.models.benchmarks.zone_patterns import Answers, detector_frames
 from phasepilot.models.benchmarks.zone_scores import IS_CENTROSYMMETRIC, all_scores
-from phasepilot.models.benchmarks.zone_sets import TestStructures
+from phasepilot.models.benchmarks.zone_sets import ZoneStructures
 from phasepilot.models.diffraction.images.reflection_store import build_reflection_store
 from phasepilot.models.diffraction.images.zone_spots import zone_spots
 from phasepilot.models.errors import CrystalError
@@ -68,6 +68,7 @@ def test_who_is_always_right_scores_all_and_loses_nothing(options, store):
     for name in ("rotation_flips_space_group", "compressed_10_flips_crystal_system"):
         assert figures[name] == 0
     assert figures["centrosymmetric_right_top1"] == 1
+    assert {item["identifier"] for item in result.items} == {"test-Si", "test-Ge"}
 
 
 def test_the_last_is_judged_and_others_carry_their_name(options, store):
@@ -80,7 +81,7 @@ def test_the_last_is_judged_and_others_carry_their_name(options, store):
 
 
 def test_each_seed_has_structures_of_its_own_all_held_out(options, store):
-    structures = TestStructures(options.structures, store)
+    structures = ZoneStructures(options.structures, store)
     first, second = structures.parts(1, 2)
     assert set(first) | set(second) == set(np.flatnonzero(store.is_held_out))
     with pytest.raises(CrystalError, match="the test needs 4"):
@@ -88,7 +89,7 @@ def test_each_seed_has_structures_of_its_own_all_held_out(options, store):
 
 
 def test_the_patterns_of_a_seed_are_always_the_same(options, store):
-    structures = TestStructures(options.structures, store)
+    structures = ZoneStructures(options.structures, store)
     one, other = (structures.sets(structures.held_out, 3) for _ in range(2))
     np.testing.assert_array_equal(
         one.rotated.spots.x_per_angstrom, other.rotated.spots.x_per_angstrom

@@ -55,7 +55,7 @@ def test_a_network_learns_three_crystals_and_its_file_answers(tmp_path):
     trainer = ZoneTrainer(training, STORE, tmp_path, name="x")
     trainer.run(no_report)
     trained = TrainedVgg(tmp_path / "x.pt")
-    assert trained.is_finished
+    assert trained.n_images == training.n_images
     batch = trainer.batch(10**6)
     found = trained.probabilities(batch.images)
     assert (found.space_group.argmax(axis=1) == batch.space_group_index).mean() > 0.9
