@@ -102,7 +102,10 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         papers = {name: VggEstimator(network) for name, network in networks.items()}
         few = {name: papers[name] for name in list(papers)[:-1]}
         last = list(papers)[-1]
-        both = {last: papers[last], DEFAULT_IMAGE_MODEL: CakeEstimator(load_image_model())}
+        both: dict[str, ZoneEstimator] = {
+            last: papers[last],
+            DEFAULT_IMAGE_MODEL: CakeEstimator(load_image_model()),
+        }
         result = compared(options, store, both, few_axes=few, progress=progress)
     trained = ", ".join(f"{name} {one.n_images:,}" for name, one in networks.items())
     size = networks[last].training

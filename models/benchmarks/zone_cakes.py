@@ -9,9 +9,9 @@ from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray
 from phasepilot.models.benchmarks.zone_patterns import Answers, SpotFrames
 from phasepilot.models.diffraction.images.azimuthal_integration import Cake
 from phasepilot.models.diffraction.images.cake_drawing import ReflectionList, SpotShape, layer_cake
-from phasepilot.models.diffraction.images.cake_grid import CakeGrid, cake_on_grid
+from phasepilot.models.diffraction.images.cake_grid import CakeGrid
 from phasepilot.models.diffraction.images.zone_spots import SpotLists
-from phasepilot.models.estimation.image_model import ImageModel
+from phasepilot.models.estimation.image_model import N_TURNS, ImageModel
 from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.preprocessing.cake_input import cake_input
 
@@ -30,15 +30,23 @@ class CakeEstimator:
 
     def answer_spots(self, patterns: SpotLists) -> Answers:
         """Return answers for ideal patterns."""
-        inputs = [
-            spot_input(x, y, intensity, self._model.grid) for x, y, intensity in _each(patterns)
-        ]
+        inputs = [self._turned(*spots) for spots in _each(patterns)]
         return Answers.of_space_groups(self._model.probabilities(np.array(inputs)))
+
+    def _turned(self, x: FloatArray, y: FloatArray, intensity: FloatArray) -> Float32Array:
+        """Return the inputs for spots turned by parts of a cell."""
+        grid = self._model.grid
+        turns = np.arange(N_TURNS) * (2 * np.pi / grid.n_chi / N_TURNS)
+        pairs = [
+            (np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x + np.cos(turn) * y)
+            for turn in turns
+        ]
+        return np.array([spot_input(*pair, intensity, grid) for pair in pairs])
 
     def answer_frames(self, patterns: SpotFrames) -> Answers:
         """Return answers for patterns as a detector shows them."""
         inputs = [
-            frame_input(image, is_measured, patterns, self._model.grid)
+            self._model.turned_inputs(frame_cake(image, is_measured, patterns, self._model.grid))
             for image, is_measured in zip(patterns.image, patterns.is_measured, strict=True)
         ]
         return Answers.of_space_groups(self._model.probabilities(np.array(inputs)))
@@ -59,10 +67,10 @@ def spot_input(
     return cake_input(cake, np.ones(grid.shape, dtype=bool))
 
 
-def frame_input(
+def frame_cake(
     image: Float32Array, is_measured: BoolArray, patterns: SpotFrames, grid: CakeGrid
-) -> Float32Array:
-    """Return the network's input for a frame whose pixels are even in 1/d."""
+) -> Cake:
+    """Return the cake of a frame whose pixels are even in 1/d, finer than the grid."""
     fine = LogQGrid(
         grid.radial.q_min_per_angstrom, grid.radial.q_max_per_angstrom, _FINER * grid.radial.n_bins
     )
@@ -74,13 +82,12 @@ def frame_input(
     signal = unrolled @ np.where(is_measured, image, 0).ravel().astype(np.float32)
     has_pixels = weight > _LEAST_POINTS
     mean = np.where(has_pixels, signal / np.maximum(weight, _LEAST_POINTS), 0.0)
-    cake = Cake(
+    return Cake(
         mean.reshape(n_chi, -1),
         has_pixels.reshape(n_chi, -1),
         np.asarray(-180 + (np.arange(n_chi) + 0.5) * (360 / n_chi)),
         fine.q_per_angstrom,
     )
-    return cake_input(*cake_on_grid(cake, grid))
 
 
 @lru_cache(maxsize=2)

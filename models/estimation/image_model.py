@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -32,6 +32,8 @@ from phasepilot.models.uncertainty.entropy import split_entropy
 
 DEFAULT_IMAGE_MODEL = "pilotcake-v1"
 SET_LEVEL = 0.9
+# Turns by parts of a cell, whose answers are averaged.
+N_TURNS = 3
 # What is left out at a time to see what it says: cells in azimuth, cells along ln q.
 _PATCH = (6, 8)
 # A cake that is brought onto the network's cells should be finer than they are.
@@ -106,7 +108,24 @@ class ImageModel:
         PatternError
             If nothing of the cake lies within the network's range.
         """
-        return self.estimate_inputs(self.input_of(cake)[None])[0]
+        logits, embedding = self._seen(self.turned_inputs(cake)[None])
+        return self._estimate(logits[0], embedding[0])
+
+    def turned_inputs(self, cake: Cake) -> Float32Array:
+        """Return what the network sees of a cake turned by parts of a cell, (n_turns, 2, ...).
+
+        Roots of overlapping spots hold what is finer than a cell: answers to one turn alone would
+        depend a little on how the detector stands.
+
+        Raises
+        ------
+        PatternError
+            As `estimate`.
+        """
+        cell_deg = 360 / self.grid.n_chi
+        turns_deg = np.arange(N_TURNS) * (cell_deg / N_TURNS)
+        turned = (replace(cake, chi_deg=cake.chi_deg + turn_deg) for turn_deg in turns_deg)
+        return np.array([self.input_of(one) for one in turned])
 
     def input_of(self, cake: Cake) -> Float32Array:
         """Return what the network sees of a cake, shape (2, n_chi, n_bins).
@@ -132,9 +151,17 @@ class ImageModel:
         return [self._estimate(*row) for row in zip(logits, embedding, strict=True)]
 
     def probabilities(self, inputs: Float32Array) -> FloatArray:
-        """Return calibrated probabilities (n, 230) for network inputs, and nothing else."""
-        logits, embedding = (one.astype(np.float64) for one in self.session.run(inputs))
-        return np.exp(self.calibration.network.log_probabilities(logits, embedding))
+        """Return calibrated probabilities (n, 230) for (n, n_turns, 2, n_chi, n_bins)."""
+        return np.exp(self.calibration.network.log_probabilities(*self._seen(inputs)))
+
+    def _seen(self, inputs: Float32Array) -> tuple[FloatArray, FloatArray]:
+        """Return logits and embeddings, means over the second axis: turns of the same cake."""
+        n, n_turns = inputs.shape[:2]
+        outputs = self.session.run(inputs.reshape(n * n_turns, *inputs.shape[2:]))
+        logits, embedding = (
+            one.astype(np.float64).reshape(n, n_turns, -1).mean(axis=1) for one in outputs
+        )
+        return logits, embedding
 
     def _estimate(self, logits: FloatArray, embedding: FloatArray) -> PhaseEstimate:
         calibration = self.calibration.network

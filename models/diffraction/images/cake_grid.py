@@ -63,7 +63,7 @@ def cake_on_grid(cake: Cake, grid: CakeGrid) -> tuple[Float32Array, BoolArray]:
     return np.asarray(mean, dtype=np.float32), is_measured
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _around(chi_deg: tuple[float, ...], grid: CakeGrid) -> scipy.sparse.csr_matrix:
     """Return the weights from azimuths to cells, shape (n_chi, n_azimuths); rows add up to 1."""
     centres = -180 + (np.arange(grid.n_chi) + 0.5) * (360 / grid.n_chi)

@@ -1,10 +1,11 @@
 import numpy as np
 
-from phasepilot.models.benchmarks.zone_cakes import frame_input, spot_input
+from phasepilot.models.benchmarks.zone_cakes import frame_cake, spot_input
 from phasepilot.models.benchmarks.zone_patterns import detector_frames
-from phasepilot.models.diffraction.images.cake_grid import CakeGrid
+from phasepilot.models.diffraction.images.cake_grid import CakeGrid, cake_on_grid
 from phasepilot.models.diffraction.images.zone_spots import SpotLists
 from phasepilot.models.log_q import LogQGrid
+from phasepilot.models.preprocessing.cake_input import cake_input
 
 GRID = CakeGrid(LogQGrid(0.8, 7.0, 120), 72)
 
@@ -22,7 +23,9 @@ def test_a_frame_looks_to_the_network_as_its_list_of_spots_does() -> None:
     spots = make_spots()
     frames = detector_frames(spots, np.random.default_rng(3))
     ideal = spot_input(spots.x_per_angstrom, spots.y_per_angstrom, spots.intensity, GRID)
-    seen = frame_input(frames.image[0], frames.is_measured[0], frames, GRID)
+    seen = cake_input(
+        *cake_on_grid(frame_cake(frames.image[0], frames.is_measured[0], frames, GRID), GRID)
+    )
     both = seen[1] > 0
     assert both.mean() > 0.8
     # Spots of a detector have a size, noise lies between them, and gaps cut some.
