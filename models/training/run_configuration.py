@@ -130,9 +130,9 @@ class RunConfiguration(Strict):
         return -(-self.n_patterns // self.batch_size)
 
     def changes(self, other: Self) -> list[str]:
-        """Return the names of what differs and alters what is learned."""
+        """Return the names of what differs and alters what is learned, sorted."""
         return [
             name
-            for name in type(self).model_fields
+            for name in sorted(type(self).model_fields)
             if name not in HARMLESS and getattr(self, name) != getattr(other, name)
         ]
