@@ -86,7 +86,9 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         If there is no structure table, or too few held-out structures in it.
     """
     # torch and numba take seconds to import and are only in the train extra.
+    from phasepilot.models.benchmarks.zone_cakes import CakeEstimator
     from phasepilot.models.benchmarks.zone_networks import VggEstimator, trained_networks
+    from phasepilot.models.estimation.image_model import DEFAULT_IMAGE_MODEL, load_image_model
 
     table = structure_table(options.structures)
     with tempfile.TemporaryDirectory() as scratch:
@@ -100,7 +102,11 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         papers = {name: VggEstimator(network) for name, network in networks.items()}
         few = {name: papers[name] for name in list(papers)[:-1]}
         last = list(papers)[-1]
-        result = compared(options, store, {last: papers[last]}, few_axes=few, progress=progress)
+        both: dict[str, ZoneEstimator] = {
+            last: papers[last],
+            DEFAULT_IMAGE_MODEL: CakeEstimator(load_image_model()),
+        }
+        result = compared(options, store, both, few_axes=few, progress=progress)
     trained = ", ".join(f"{name} {one.n_images:,}" for name, one in networks.items())
     size = networks[last].training
     note = (
