@@ -43,6 +43,15 @@ class CakeEstimator:
         ]
         return np.array([spot_input(*pair, intensity, grid) for pair in pairs])
 
+    def fused(self, space_group: FloatArray) -> Answers:
+        """Return answers from several directions of each crystal, (n, n_directions, 230)."""
+        calibration = self._model.calibration
+        log_p = [
+            calibration.fusion.log_probabilities(one, calibration.network.log_prior)
+            for one in space_group
+        ]
+        return Answers.of_space_groups(np.exp(log_p))
+
     def answer_frames(self, patterns: SpotFrames) -> Answers:
         """Return answers for patterns as a detector shows them."""
         inputs = [

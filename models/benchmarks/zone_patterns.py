@@ -5,7 +5,7 @@ noise, gaps between modules, a beam stop and dead pixels.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.random import Generator
@@ -77,6 +77,15 @@ class ZoneEstimator(Protocol):
 
     def answer_frames(self, patterns: SpotFrames) -> Answers:
         """Return the answers to frames of a detector."""
+        ...
+
+
+@runtime_checkable
+class FusingEstimator(Protocol):
+    """Whoever also answers for several directions of one crystal together."""
+
+    def fused(self, space_group: FloatArray) -> Answers:
+        """Return the answer for each crystal, from probabilities (n, n_directions, 230)."""
         ...
 
 

@@ -7,7 +7,12 @@ import numpy as np
 
 from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.benchmarks.metrics import is_within_top
-from phasepilot.models.benchmarks.zone_patterns import Answers, ZoneEstimator, detector_frames
+from phasepilot.models.benchmarks.zone_patterns import (
+    Answers,
+    FusingEstimator,
+    ZoneEstimator,
+    detector_frames,
+)
 from phasepilot.models.benchmarks.zone_sets import (
     CHANGED_AXES,
     DETECTOR_AXES,
@@ -28,6 +33,8 @@ IS_CENTROSYMMETRIC = np.array(
 )
 _BLOCK = 256
 _FRAMES = 32
+# Directions that are put together.
+_FUSED = 3
 
 Scores = dict[str, FloatArray]
 
@@ -38,6 +45,7 @@ def all_scores(estimator: ZoneEstimator, sets: SeedSets) -> Scores:
     return {
         **_seen(seen, sets.seen.truth),
         **_unseen(answers_to(estimator, sets.unseen), seen, sets),
+        **_fused(estimator, seen, sets),
         **_symmetry_confusion(seen, sets.seen.truth),
         **_rotated(answers_to(estimator, sets.rotated), seen, sets),
         **_strained(estimator, sets),
@@ -125,6 +133,28 @@ def _unseen(answers: Answers, seen: Answers, sets: SeedSets) -> Scores:
         for name, values in by_axis.items():
             scores[f"unseen_{axis_name(axis)}_{name}"] = values[:, place]
     return scores
+
+
+def _fused(estimator: ZoneEstimator, seen: Answers, sets: SeedSets) -> Scores:
+    """Return how right answers are from three directions together, and by how much more than one.
+
+    The axes of each structure are put into threes at random; two are left over.
+    """
+    if not isinstance(estimator, FusingEstimator):
+        return {}
+    n_threes = len(AXES) // _FUSED
+    rng = np.random.default_rng(sets.detector_seed)
+    truth = sets.seen.truth[:: len(AXES)]
+    order = rng.permuted(np.tile(np.arange(len(AXES)), (truth.size, 1)), axis=1)
+    chosen = order[:, : n_threes * _FUSED] + np.arange(truth.size)[:, None] * len(AXES)
+    single = Answers(seen.space_group[chosen.ravel()], seen.crystal_system[chosen.ravel()])
+    joint = estimator.fused(single.space_group.reshape(-1, _FUSED, single.space_group.shape[1]))
+    together = _of_structures(_right(joint, np.repeat(truth, n_threes)), n_threes)
+    alone = _of_structures(_right(single, np.repeat(truth, chosen.shape[1])), chosen.shape[1])
+    return {
+        **{f"three_fused_{name}": scores for name, scores in together.items()},
+        **{f"three_fused_gain_{level}": together[level] - alone[level] for level in LEVELS},
+    }
 
 
 def _rotated(answers: Answers, seen: Answers, sets: SeedSets) -> Scores:

@@ -1,5 +1,7 @@
 """The network that names space groups from the lattice features of spot patterns."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -30,9 +32,7 @@ class LatticeNet(nn.Module):
         self.register_buffer("mean", torch.zeros(N_FEATURES))
         self.register_buffer("scale", torch.ones(N_FEATURES))
         sizes = (N_FEATURES, *widths, N_SPACE_GROUPS)
-        self.layers = nn.ModuleList(
-            nn.Linear(n_in, n_out) for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(sizes))
         self.dropout = nn.Dropout(dropout)
 
     def standardise_by(self, features: Tensor) -> None:

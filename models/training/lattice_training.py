@@ -30,7 +30,8 @@ _LARGEST_INDEX = 3
 _DRAWN = 4096
 _CHECKPOINT_EVERY_S = 60.0
 _CURVE_EVERY = 20
-_WARM_UP = 200
+# Share of the training in which the learning rate rises.
+_WARM_UP = 0.03
 # Of the loss by crystal system beside that by space group.
 _SYSTEM_WEIGHT = 0.3
 # Families of this hash mod 10 are not trained on either: they calibrate.
@@ -74,7 +75,7 @@ class LatticeTraining:
 
     n_patterns: int = 4_000_000
     widths: tuple[int, ...] = WIDTHS
-    dropout: float = 0.1
+    dropout: float = 0.3
     batch_size: int = 512
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
@@ -167,6 +168,11 @@ class LatticeTrainer:
             first = torch.from_numpy(self.patterns(0).features)
             self.network.standardise_by(first.to(self._device))
 
+    @property
+    def n_patterns(self) -> int:
+        """Patterns trained on until now."""
+        return self.n_done * _DRAWN
+
     def run(self, progress: Callable[[int, int, float], None]) -> None:
         """Train to the end; `progress` is told patterns done, patterns in all and the loss."""
         saved_s, since = self._clock(), []
@@ -218,10 +224,9 @@ class LatticeTrainer:
         return nn.functional.nll_loss(log_p, groups) + _SYSTEM_WEIGHT * by_system
 
     def _learning_rate(self, start: int) -> float:
-        step = self.n_done * _DRAWN + start
-        warm = min(1.0, (step / self.training.batch_size + 1) / _WARM_UP)
-        fall = 0.5 + 0.5 * math.cos(math.pi * step / (self.training.n_draws * _DRAWN))
-        return self.training.learning_rate * warm * fall
+        share = (self.n_done + start / _DRAWN) / self.training.n_draws
+        fall = 0.5 + 0.5 * math.cos(math.pi * share)
+        return self.training.learning_rate * min(1.0, share / _WARM_UP) * fall
 
     @torch.no_grad()
     def _calibration_shares(self) -> tuple[float, float]:

@@ -13,12 +13,12 @@ from phasepilot.models.diffraction.images.zone_spots import SpotLists
 _IDEAL_SHARE = 0.35
 _STRAIN = 0.06
 _THRESHOLD_DECADES = (-4.5, -2.0)
-_POSITION_ERROR = (2e-4, 3e-3)
+_POSITION_ERROR = (2e-4, 5e-3)
 _INTENSITY_ERROR = 0.3
 _RADIAL_POWER = (-0.3, 2.5)
 _RADIAL_B = (-0.4, 1.5)
 _STOP_RADIUS = 0.09
-_LOST_SHARE = 0.15
+_LOST_SHARE = 0.3
 _GAP_HALF_WIDTH = 0.04
 _REACH = 1.25
 _MOST_STRAYS = 4
@@ -60,7 +60,9 @@ def worn_spots(ideal: SpotLists, rng: Generator) -> WornSpots:
     intensity = intensity * np.exp(spread[owner] * rng.standard_normal(owner.size))
     error = np.where(half(), np.exp(rng.uniform(*np.log(_POSITION_ERROR), n)), 0.0)
     x, y = (part + error[owner] * rng.standard_normal(owner.size) for part in (x, y))
-    is_seen = _is_above(intensity, owner, np.where(is_worn, rng.uniform(*_THRESHOLD_DECADES, n), -9))
+    is_seen = _is_above(
+        intensity, owner, np.where(is_worn, rng.uniform(*_THRESHOLD_DECADES, n), -9)
+    )
     is_seen &= np.hypot(x, y) >= np.where(half(), rng.uniform(0, _STOP_RADIUS, n), 0.0)[owner]
     is_seen &= rng.random(owner.size) >= np.where(half(), rng.uniform(0, _LOST_SHARE, n), 0)[owner]
     is_seen &= ~_is_in_gap(x, y, owner, half(), rng)

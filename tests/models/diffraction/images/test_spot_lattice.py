@@ -24,9 +24,7 @@ def same_lattice(one, other):
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    st.floats(0.03, 0.3), st.floats(1.0, 3.0), st.floats(60.5, 90), st.floats(0, 360)
-)
+@given(st.floats(0.03, 0.3), st.floats(1.0, 3.0), st.floats(60.5, 90), st.floats(0, 360))
 def test_any_lattice_is_found_and_reduced(a, ratio, angle_deg, turn_deg):
     b, turn = a * ratio, np.radians(turn_deg)
     cosine = min(np.cos(np.radians(angle_deg)), a / b / 2)
@@ -72,9 +70,7 @@ def test_errors_missing_and_stray_spots_are_borne():
         spots = spots[rng.random(len(spots)) > 0.4]
         spots = spots + rng.normal(0, 0.003, spots.shape)
         strays = rng.uniform(-0.7, 0.7, (4, 2))
-        found = spot_lattice(
-            *np.concatenate([spots, strays]).T, position_error_per_angstrom=0.003
-        )
+        found = spot_lattice(*np.concatenate([spots, strays]).T, position_error_per_angstrom=0.003)
         n_right += same_lattice(found.basis_per_angstrom, OBLIQUE)
     assert n_right >= 48
 
