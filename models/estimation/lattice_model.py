@@ -169,7 +169,9 @@ class LatticeModel:
     def fuse(self, probabilities: FloatArray) -> FloatArray:
         """Return what directions of one crystal say together, (230,) from (n_directions, 230)."""
         log_prior = self.calibration.log_prior
-        return np.exp(self.calibration.fusion.log_probabilities(probabilities, log_prior))
+        return np.asarray(
+            np.exp(self.calibration.fusion.log_probabilities(probabilities, log_prior))
+        )
 
 
 def write_lattice_weights(

@@ -13,7 +13,7 @@ from phasepilot.models.diffraction.images.zone_spots import SpotLists
 _IDEAL_SHARE = 0.35
 _STRAIN = 0.06
 _THRESHOLD_DECADES = (-4.5, -2.0)
-_POSITION_ERROR = (2e-4, 5e-3)
+_LOG_POSITION_ERROR = (float(np.log(2e-4)), float(np.log(5e-3)))
 _INTENSITY_ERROR = 0.3
 _RADIAL_POWER = (-0.3, 2.5)
 _RADIAL_B = (-0.4, 1.5)
@@ -58,7 +58,7 @@ def worn_spots(ideal: SpotLists, rng: Generator) -> WornSpots:
     intensity = ideal.intensity * _radial_factor(np.hypot(x, y), half()[owner], owner, rng)
     spread = np.where(half(), rng.uniform(0, _INTENSITY_ERROR, n), 0.0)
     intensity = intensity * np.exp(spread[owner] * rng.standard_normal(owner.size))
-    error = np.where(half(), np.exp(rng.uniform(*np.log(_POSITION_ERROR), n)), 0.0)
+    error = np.where(half(), np.exp(rng.uniform(*_LOG_POSITION_ERROR, n)), 0.0)
     x, y = (part + error[owner] * rng.standard_normal(owner.size) for part in (x, y))
     is_seen = _is_above(
         intensity, owner, np.where(is_worn, rng.uniform(*_THRESHOLD_DECADES, n), -9)
