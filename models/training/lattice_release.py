@@ -11,6 +11,7 @@ from phasepilot.models.arrays import Float32Array, FloatArray, IntArray
 from phasepilot.models.diffraction.images.reflection_store import ReflectionStore
 from phasepilot.models.diffraction.images.worn_spots import worn_spots
 from phasepilot.models.diffraction.images.zone_spots import zone_spots
+from phasepilot.models.errors import TrainingError
 from phasepilot.models.estimation.answer_calibration import calibrated_symmetry_sets
 from phasepilot.models.estimation.frame_fusion import fit_fusion, fused
 from phasepilot.models.estimation.lattice_model import (
@@ -30,6 +31,7 @@ from phasepilot.models.training.lattice_training import LatticeTrainer, training
 from phasepilot.models.uncertainty.temperature import fit_temperature
 
 _N_DIRECTIONS = 3
+_LEAST_CALIBRATING = 3
 # The second word of the seed.
 _CALIBRATION = 1
 _LIMITS = (
@@ -53,7 +55,17 @@ def write_lattice_release(
     """Write NAME.npz and NAME.lattice.json; return the card.
 
     Calibrated and measured on halves of the families that are set aside for that.
+
+    Raises
+    ------
+    TrainingError
+        If the store has too few structures of such families.
     """
+    if trainer.calibration_structures.size < _LEAST_CALIBRATING:
+        raise TrainingError(
+            f"a release needs {_LEAST_CALIBRATING} structures of the families that calibrate, but"
+            f" the store has {trainer.calibration_structures.size}; build it from more rows."
+        )
     weights = rounded_weights(trainer.network)
     chosen = trainer.calibration_structures
     rng = np.random.default_rng([trainer.training.seed, _CALIBRATION])
