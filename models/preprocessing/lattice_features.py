@@ -87,14 +87,8 @@ def lattice_features(
     """
     result = np.zeros((spots.n_patterns, N_FEATURES))
     error = np.broadcast_to(np.float64(position_error_per_angstrom), (spots.n_patterns,))
-    _fill_all(
-        spots.offsets,
-        spots.x_per_angstrom,
-        spots.y_per_angstrom,
-        spots.intensity,
-        np.ascontiguousarray(error),
-        result,
-    )
+    columns = (spots.x_per_angstrom, spots.y_per_angstrom, spots.intensity)
+    _fill_all(spots.offsets, *columns, np.ascontiguousarray(error), result)
     return result.astype(np.float32)
 
 
