@@ -164,7 +164,7 @@ class LatticeModel:
             Standard error of a coordinate.
         """
         logits = self.weights.logits(lattice_features(spots, position_error_per_angstrom))
-        return np.exp(log_softmax(logits / self.calibration.temperature, axis=1))
+        return np.asarray(np.exp(log_softmax(logits / self.calibration.temperature, axis=1)))
 
     def fuse(self, probabilities: FloatArray) -> FloatArray:
         """Return what directions of one crystal say together, (230,) from (n_directions, 230)."""
