@@ -31,7 +31,7 @@ _DRAWN = 4096
 _CHECKPOINT_EVERY_S = 60.0
 _CURVE_EVERY = 20
 # Share of the training in which the learning rate rises.
-_WARM_UP = 0.03
+_WARM_UP = 0.04
 # Of the loss by crystal system beside that by space group.
 _SYSTEM_WEIGHT = 0.3
 # Families of this hash mod 10 are not trained on either: they calibrate.
@@ -73,9 +73,9 @@ class LatticeTraining:
     seed : int
     """
 
-    n_patterns: int = 4_000_000
+    n_patterns: int = 2_400_000
     widths: tuple[int, ...] = WIDTHS
-    dropout: float = 0.3
+    dropout: float = 0.1
     batch_size: int = 512
     learning_rate: float = 2e-3
     weight_decay: float = 0.02

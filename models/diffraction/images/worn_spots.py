@@ -13,12 +13,12 @@ from phasepilot.models.diffraction.images.zone_spots import SpotLists
 _IDEAL_SHARE = 0.35
 _STRAIN = 0.06
 _THRESHOLD_DECADES = (-4.5, -2.0)
-_LOG_POSITION_ERROR = (float(np.log(2e-4)), float(np.log(5e-3)))
+_LOG_POSITION_ERROR = (float(np.log(2e-4)), float(np.log(3e-3)))
 _INTENSITY_ERROR = 0.3
 _RADIAL_POWER = (-0.3, 2.5)
 _RADIAL_B = (-0.4, 1.5)
 _STOP_RADIUS = 0.09
-_LOST_SHARE = 0.3
+_LOST_SHARE = 0.15
 _GAP_HALF_WIDTH = 0.04
 _REACH = 1.25
 _MOST_STRAYS = 4
