@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phasepilot.agent.cell_measurement import CellMeasurement, CellMemory
 from phasepilot.agent.configuration import AgentConfiguration
@@ -20,6 +20,9 @@ from phasepilot.models.tracking.back_and_forth import advance_from_unchanged
 from phasepilot.models.tracking.phase_state import PhaseState
 from phasepilot.models.tracking.phase_tracker import advance
 from phasepilot.models.tracking.tracker_state import TrackerState
+
+if TYPE_CHECKING:
+    from phasepilot.models.diffraction.images.image_kind import ImageStatement
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +91,8 @@ class FramePipeline:
         suggestion, steering = self._steer(memory, frame, counted, phase, estimate)
         cell, cells = self._cells.measure(memory.cells, pattern, estimate)
         problem = " ".join((problem, *counted.remarks)).strip()
-        advice = _advice(frame, suggestion, phase, estimate, problem, cell)
+        shown = {} if counted.image is None else _shown(counted.image.statement)
+        advice = _advice(frame, suggestion, phase, estimate, problem, {**cell, **shown})
         return advice, Memory(tracker, steering, cells, monitor)
 
     def _tracked(
@@ -153,7 +157,7 @@ def _advice(
     phase: PhaseState | None,
     estimate: PhaseEstimate | None,
     problem: str,
-    cell: dict[str, object],
+    further: dict[str, object],
 ) -> Advice:
     return Advice(
         frame_seq_num=frame.seq_num,
@@ -162,8 +166,12 @@ def _advice(
         **({} if phase is None else _tracked(phase)),  # type: ignore[arg-type]
         **suggestion.columns(),  # type: ignore[arg-type]
         **({} if estimate is None else _named(estimate)),  # type: ignore[arg-type]
-        **cell,  # type: ignore[arg-type]
+        **further,  # type: ignore[arg-type]
     )
+
+
+def _shown(statement: "ImageStatement") -> dict[str, object]:
+    return {"image_kind": statement.kind.value, "image_reason": statement.reason}
 
 
 def _tracked(phase: PhaseState) -> dict[str, object]:

@@ -13,6 +13,7 @@ from phasepilot.models.benchmarks.benchmark_result import (
 from phasepilot.models.benchmarks.calibration import run as run_calibration
 from phasepilot.models.benchmarks.compression import run as run_compression
 from phasepilot.models.benchmarks.identify import run as run_identify
+from phasepilot.models.benchmarks.image_kinds import run as run_image_kinds
 from phasepilot.models.benchmarks.lattice_scaling import run as run_lattice_scaling
 from phasepilot.models.benchmarks.novelty import run as run_novelty
 from phasepilot.models.benchmarks.rruff908 import run as run_rruff908
@@ -62,6 +63,12 @@ BENCHMARKS = {
     "identify": Benchmark(
         "names of the phases in measured patterns, among candidates and in a whole table",
         run_identify,
+    ),
+    "image-kinds": Benchmark(
+        "what simulated and measured images show: rings, texture, grains, crystals, spots",
+        run_image_kinds,
+        searches=False,
+        estimates=False,
     ),
     "lattice-scaling": Benchmark(
         "whether the answer survives stretching held-out cubic lattices from 80 to 120 %",
