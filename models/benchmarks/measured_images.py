@@ -192,8 +192,11 @@ def _plain(
         PLAIN_DETECTOR,
         plain_detector_config((shape[0], shape[1]), (pixel_m, pixel_m)),
         distance_m,
-        *poni_m,
-        *rotations_rad,
+        poni_m[0],
+        poni_m[1],
+        rotations_rad[0],
+        rotations_rad[1],
+        rotations_rad[2],
         wavelength_angstrom,
     )
 

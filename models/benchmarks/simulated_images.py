@@ -38,7 +38,7 @@ from phasepilot.models.diffraction.images.ring_texture import (
     fibre_texture,
     grain_spots,
 )
-from phasepilot.models.diffraction.images.rotating_crystal import crystal_image
+from phasepilot.models.diffraction.images.rotating_crystal import CrystalCamera, Grain
 from phasepilot.models.diffraction.reflections import Sticks, powder_sticks
 
 _FULL_UINT16 = 65535
@@ -187,12 +187,14 @@ def _spotty(
 def _single(
     crystal: Crystal, geometry: DetectorGeometry, peak: float, rng: np.random.Generator
 ) -> Float32Array:
-    settings = {"mosaicity_deg": rng.uniform(0.3, 1.2), "sigma_px": rng.uniform(1.0, 2.5)}
+    camera = CrystalCamera(
+        geometry, mosaicity_deg=rng.uniform(0.3, 1.2), sigma_px=rng.uniform(1.0, 2.5)
+    )
     image = np.zeros(geometry.shape, dtype=np.float32)
     # A crystal that happens to show a spot or none is not what one would call a frame of it.
     while np.count_nonzero(maximum_filter(image, 9) == np.where(image > 0.02, image, 1)) < 3:
-        orientation = Rotation.random(random_state=rng).as_matrix()
-        image = crystal_image(crystal, orientation, geometry, **settings)
+        grain = Grain(crystal, Rotation.random(random_state=rng).as_matrix())
+        image = camera.image([grain], 0.0)
         image /= max(float(image.max()), 1e-30)
     return np.asarray(3 * peak * image, dtype=np.float32)
 

@@ -165,7 +165,7 @@ def _sectors(polar: PolarImage, is_off: BoolArray, first: int, stop: int) -> _Se
     usual_noise = 2 * (_middle(np.abs(below - uniform_filter1d(below, width))) / 0.6745) ** 2
     counting = np.maximum(on, 1) / on_weight**2 + np.maximum(beside, 1) / beside_weight**2
     variance = np.maximum(counting, usual_noise)
-    is_near_spot = is_off[start:end].any(axis=0)[is_seen]
+    is_near_spot = np.asarray(is_off[start:end].any(axis=0))[is_seen]
     return _judged(on / on_weight - below, variance, on_weight, width, is_near_spot)
 
 

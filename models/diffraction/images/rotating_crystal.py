@@ -5,6 +5,8 @@ from the right towards the source. Coordinates are those of
 `phasepilot.models.diffraction.images.spot_pattern`.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -36,44 +38,89 @@ def turned_about_axis(orientation: FloatArray, omega_deg: float) -> FloatArray:
     return np.asarray(turn @ orientation)
 
 
-def crystal_image(
-    crystal: Crystal,
-    orientation: FloatArray,
-    geometry: DetectorGeometry,
-    *,
-    mosaicity_deg: float,
-    sigma_px: float,
-) -> Float32Array:
-    """Return the image of one crystal: the strongest spot holds 1, shape (rows, columns).
+@dataclass(frozen=True, slots=True, eq=False)
+class Grain:
+    """One crystal among those in the beam.
 
-    A detector that is tilted is taken as one across the beam; nothing at all where no reflection
-    falls onto it.
+    Attributes
+    ----------
+    crystal : Crystal
+    orientation : ndarray, shape (3, 3)
+        With the rotation axis at 0.
+    share : float
+        Of the volume in the beam.
     """
-    settings = _settings(geometry, mosaicity_deg, sigma_px)
-    try:
-        return draw_spots(spots(crystal, orientation, settings), settings)
-    except CrystalError:
-        return np.zeros(geometry.shape, dtype=np.float32)
+
+    crystal: Crystal
+    orientation: FloatArray
+    share: float = 1.0
+
+    def with_crystal(self, crystal: Crystal) -> "Grain":
+        """Return another crystal in the same orientation."""
+        return replace(self, crystal=crystal)
 
 
-def crystal_spots(
-    crystal: Crystal, orientation: FloatArray, geometry: DetectorGeometry, *, mosaicity_deg: float
-) -> Spots:
-    """Return the reflections of one crystal that fall onto the detector.
+@dataclass(frozen=True, slots=True)
+class CrystalCamera:
+    """A detector across the beam, and how broad the spots of a crystal are on it.
 
-    Raises
-    ------
-    CrystalError
-        As `spots`, for instance if there is none.
+    Attributes
+    ----------
+    geometry : DetectorGeometry
+        A detector that is tilted is taken as one across the beam.
+    mosaicity_deg : float
+        Standard deviation of the orientation within a grain.
+    sigma_px : float
+        Of the Gaussian that each spot is.
     """
-    return spots(crystal, orientation, _settings(geometry, mosaicity_deg, 1.0))
 
+    geometry: DetectorGeometry
+    mosaicity_deg: float = 0.5
+    sigma_px: float = 1.5
 
-def draw_crystal_spots(
-    found: Spots, geometry: DetectorGeometry, *, sigma_px: float
-) -> Float32Array:
-    """Return the image of spots: the strongest holds 1, shape (rows, columns)."""
-    return draw_spots(found, _settings(geometry, 1.0, sigma_px))
+    def spots(self, grain: Grain, omega_deg: float) -> Spots | None:
+        """Return the reflections of a grain that fall onto the detector; None if there is none.
+
+        Intensities are those of `phasepilot.models.diffraction.images.spot_pattern.Spots` for one
+        unit of volume, so that the sum of |F|^2 of different cells compares.
+        """
+        orientation = turned_about_axis(grain.orientation, omega_deg)
+        try:
+            found = spots(grain.crystal, orientation, self._settings)
+        except CrystalError:
+            return None
+        scale = grain.share / grain.crystal.volume_cubic_angstrom**2
+        return replace(found, intensity=found.intensity * scale)
+
+    def image(self, grains: Sequence[Grain], omega_deg: float) -> Float32Array:
+        """Return the spots of all grains, in the unit of `spots`, shape (rows, columns)."""
+        image = np.zeros(self.geometry.shape, dtype=np.float32)
+        for grain in grains:
+            found = self.spots(grain, omega_deg)
+            if found is not None:
+                image += draw_spots(found, self._settings) * np.float32(found.intensity.max())
+        return image
+
+    def brightest(self, grains: Sequence[Grain], omegas_deg: FloatArray) -> float:
+        """Return the median over these angles of the intensity in the brightest spot.
+
+        Raises
+        ------
+        CrystalError
+            If no reflection falls onto the detector at any of them.
+        """
+        found = (self.spots(grain, float(omega)) for omega in omegas_deg for grain in grains)
+        heights = [float(one.intensity.max()) for one in found if one is not None]
+        if not heights:
+            raise CrystalError(
+                "some grain must have a reflection on the detector at one of the angles, but none"
+                " has; bring the detector nearer, or take more mosaicity or a shorter wavelength."
+            )
+        return float(np.median(heights))
+
+    @property
+    def _settings(self) -> SpotSettings:
+        return _settings(self.geometry, self.mosaicity_deg, self.sigma_px)
 
 
 @lru_cache(maxsize=8)
