@@ -15,6 +15,8 @@ from phasepilot.models.steering.compression_rule import CompressionRule, Compres
 from phasepilot.models.steering.hypotheses import ScanAxis
 from phasepilot.models.steering.library_hypotheses import LibraryHypotheses
 from phasepilot.models.steering.policy import Policy
+from phasepilot.models.steering.rotation import RotationRule
+from phasepilot.models.steering.rotation_settings import RotationSettings
 from phasepilot.models.steering.scan import ScanSettings
 from phasepilot.models.steering.scan_policies import ScanPolicySettings, build
 from phasepilot.models.steering.transition_bisection import TransitionBisection
@@ -29,6 +31,7 @@ SteeringSettings = Annotated[
     CompressionSettings
     | TransitionInformationSettings
     | TransitionBisectionSettings
+    | RotationSettings
     | ScanPolicySettings,
     Field(discriminator="policy"),
 ]
@@ -37,6 +40,7 @@ _DRIVEN: dict[type[Any], Callable[[Any], Policy[Any]]] = {
     CompressionSettings: CompressionRule,
     TransitionInformationSettings: TransitionInformation,
     TransitionBisectionSettings: TransitionBisection,
+    RotationSettings: RotationRule,
 }
 # Every hypothesis is adjusted to the measured lines at each pass; of a whole table that takes
 # minutes.
