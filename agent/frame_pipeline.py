@@ -9,8 +9,10 @@ from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.errors import AgentError
 from phasepilot.agent.frame_pattern import CountedPattern, FramePatterns
 from phasepilot.agent.frames import Frame
+from phasepilot.agent.image_answers import ImageAnswers
 from phasepilot.agent.steering import Steerer
 from phasepilot.models.errors import ModelsError
+from phasepilot.models.estimation.crystal_views import CakeEstimator, CrystalViews
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
@@ -44,12 +46,15 @@ class Memory:
     cells : CellMemory
     monitor : float or None
         What the normalisation monitor read at the first frame.
+    views : CrystalViews or None
+        Images so far of a crystal that is turned.
     """
 
     tracker: TrackerState | None
     steering: Any
     cells: CellMemory
     monitor: float | None = None
+    views: CrystalViews | None = None
 
 
 NOTHING_REMEMBERED = Memory(None, None, CellMemory())
@@ -64,12 +69,14 @@ class FramePipeline:
         model: PhaseModel,
         steerer: Steerer,
         cells: CellMeasurement,
+        image_network: CakeEstimator | None = None,
     ) -> None:
         self._configuration = configuration
         self._model = model
         self._steerer = steerer
         self._cells = cells
         self._patterns = FramePatterns(configuration)
+        self._images = ImageAnswers(configuration, image_network)
 
     def prepare(self, image_shape: tuple[int, int]) -> None:
         """Set up what images of that shape need, before the first of them comes."""
@@ -79,6 +86,8 @@ class FramePipeline:
         """Return the advice on a frame and what to remember; bad frames leave the memory as is."""
         try:
             counted = self._patterns.of(frame)
+            looked = self._images.look(memory.views, counted)
+            counted = looked.counted
             monitor = memory.monitor or counted.monitor
             even = counted.normalised(monitor).evenly_exposed
             pattern = prepare_pattern(even, self._model.card.preprocessing)
@@ -87,20 +96,22 @@ class FramePipeline:
         phase, tracker = self._tracked(memory.tracker, frame, pattern)
         if phase is not None and phase.is_beam_lost:
             return Advice.none(frame.seq_num, _BEAM_LOST), memory
-        estimate, problem = self._estimate(frame, pattern)
+        of_pattern, problem = self._estimate(frame, pattern)
+        estimate, image_problem = self._images.joined(looked, of_pattern)
         suggestion, steering = self._steer(memory, frame, counted, phase, estimate)
         cell, cells = self._cells.measure(memory.cells, pattern, estimate)
-        problem = " ".join((problem, *counted.remarks)).strip()
+        problem = " ".join((problem, image_problem, *counted.remarks)).strip()
         shown = {} if counted.image is None else _shown(counted.image.statement)
         advice = _advice(frame, suggestion, phase, estimate, problem, {**cell, **shown})
-        return advice, Memory(tracker, steering, cells, monitor)
+        views = looked.views if self._images.is_one_crystal else None
+        return advice, Memory(tracker, steering, cells, monitor, views)
 
     def _tracked(
         self, before: TrackerState | None, frame: Frame, pattern: PreparedPattern
     ) -> tuple[PhaseState | None, TrackerState | None]:
         """Return what the sample is at, and what the next frame is compared with."""
-        # A pattern that grows shows new lines because it is longer, not because the sample changed.
-        if self._configuration.frame == "points":
+        # A pattern that grows and a crystal that is turned show new lines of the same sample.
+        if self._configuration.frame == "points" or self._images.is_one_crystal:
             return None, None
         settings = self._configuration.tracker
         if self._steerer.returns:
