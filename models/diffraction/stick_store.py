@@ -244,7 +244,7 @@ def _usable_entries(
 
 def _entry(crystal: Crystal, q_max_per_angstrom: float, family: str, identifier: str) -> StickStore:
     """Return a store of one structure."""
-    _check_axes(crystal)
+    check_standard_axes(crystal)
     sticks = _visible(powder_sticks(crystal, q_max_per_angstrom, b_square_angstrom=0.0))
     if not sticks.q_per_angstrom.size:
         raise CrystalError(
@@ -266,7 +266,8 @@ def _entry(crystal: Crystal, q_max_per_angstrom: float, family: str, identifier:
     )
 
 
-def _check_axes(crystal: Crystal) -> None:
+def check_standard_axes(crystal: Crystal) -> None:
+    """Raise CrystalError if the crystal's axes are not the standard ones of its space group."""
     # Strain and texture go by the standard axes of the space group; another origin does not matter.
     standard = standard_setting(crystal.space_group_number)
     if not np.array_equal(crystal.setting.laue_rotations, standard.laue_rotations):

@@ -10,6 +10,7 @@ from phasepilot.models.estimation.calibrated_model import SET_LEVEL, CalibratedM
 from phasepilot.models.estimation.evidence import candidate_evidence
 from phasepilot.models.identification.search_index import SearchIndex
 from phasepilot.models.networks.estimate import PhaseEstimate
+from phasepilot.models.networks.image_card import CARD_SUFFIX
 from phasepilot.models.networks.model_card import ModelCard
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.preparation import PreparedPattern
@@ -35,11 +36,43 @@ class PhaseModel(Protocol):
 
 
 def model_names() -> list[str]:
-    """Return the names of the networks that ship, sorted."""
+    """Return the names of the networks of powder patterns that ship, sorted."""
+    return [name for name in _card_names(".json") if f"{name}.json" not in _image_cards()]
+
+
+def image_model_names() -> list[str]:
+    """Return the names of the networks of image frames that ship, sorted."""
+    return _card_names(CARD_SUFFIX)
+
+
+def _image_cards() -> list[str]:
+    return [f"{name}{CARD_SUFFIX}" for name in image_model_names()]
+
+
+def _card_names(suffix: str) -> list[str]:
     folder = files("phasepilot.models.weights")
     return sorted(
-        item.name.removesuffix(".json") for item in folder.iterdir() if item.name.endswith(".json")
+        item.name.removesuffix(suffix) for item in folder.iterdir() if item.name.endswith(suffix)
     )
+
+
+def image_card_path(name: str) -> Path:
+    """Return the card of an image network that ships, or the path itself of a name in .json.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is none.
+    """
+    if name.endswith(".json"):
+        return Path(name)
+    if name not in image_model_names():
+        raise UnknownModelError(
+            f"the model of image frames must be one of {image_model_names()} or the path of a"
+            f" card, but is {name!r}."
+        )
+    with as_file(files("phasepilot.models.weights")) as folder:
+        return folder / f"{name}{CARD_SUFFIX}"
 
 
 def card_path(name: str) -> Path:

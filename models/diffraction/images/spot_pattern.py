@@ -139,7 +139,7 @@ def spots(crystal: Crystal, orientation: FloatArray, settings: SpotSettings) -> 
         np.abs(column_px - (n_columns - 1) / 2) <= n_columns / 2
     )
     hkl = reflections.hkl[inside]
-    intensity = reflections.weight[inside] * _structure_factor_squared(
+    intensity = reflections.weight[inside] * structure_factor_squared(
         crystal, hkl, reflections.length_per_angstrom[inside], settings.b_square_angstrom
     )
     seen = intensity > 0
@@ -165,7 +165,7 @@ def _zone_layer(
     largest = 2 * np.sin(np.radians(layer.two_theta_max_deg / 2)) / wavelength
     in_image = _farthest_px(settings) * layer.inverse_angstrom_per_pixel
     reach = min(largest, np.hypot(in_image, layer.half_thickness_per_angstrom))
-    lattice = _lattice_box(crystal, reach)
+    lattice = lattice_box(crystal, reach)
     height = _component(axes[:, 2], lattice)
     hkl = _chosen(lattice, np.abs(height) <= layer.half_thickness_per_angstrom)
     vectors = hkl @ axes
@@ -196,7 +196,7 @@ def _on_flat_detector(
     theta_max = np.arctan(_farthest_px(settings) / distance_px) / 2
     reach = 2 * np.sin(theta_max) / wavelength
     mosaicity = np.radians(detector.mosaicity_deg)
-    lattice = _lattice_box(crystal, reach)
+    lattice = lattice_box(crystal, reach)
     near = _near_sphere(lattice, axes, wavelength, reach, _MOSAIC_CUT * mosaicity)
     hkl = _chosen(lattice, near)
     vectors = hkl @ axes
@@ -238,8 +238,14 @@ def _farthest_px(settings: SpotSettings) -> float:
     return float(np.hypot(np.abs(rows - row).max(), np.abs(columns - column).max()))
 
 
-def _lattice_box(crystal: Crystal, reach_per_angstrom: float) -> list[IntArray]:
-    """Return the range of h, of k and of l that holds the sphere of this radius."""
+def lattice_box(crystal: Crystal, reach_per_angstrom: float) -> list[IntArray]:
+    """Return the range of h, of k and of l that holds the sphere of this radius.
+
+    Raises
+    ------
+    CrystalError
+        If the cell is so large that the points between would not fit in memory.
+    """
     edges = np.linalg.norm(crystal.direct, axis=1)
     most = np.floor(edges * reach_per_angstrom + 1e-9).astype(np.int64)
     n_points = int(np.prod(2.0 * most + 1))
@@ -264,7 +270,7 @@ def _chosen(lattice: list[IntArray], is_chosen: BoolArray) -> IntArray:
     return np.stack([i[place] for i, place in zip(lattice, places, strict=True)], axis=1)
 
 
-def _structure_factor_squared(
+def structure_factor_squared(
     crystal: Crystal, hkl: IntArray, length_per_angstrom: FloatArray, b_square_angstrom: float
 ) -> FloatArray:
     """Return |F|^2 of the conventional cell, exactly 0 for extinct reflections.
