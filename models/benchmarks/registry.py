@@ -16,9 +16,11 @@ from phasepilot.models.benchmarks.identify import run as run_identify
 from phasepilot.models.benchmarks.image_kinds import run as run_image_kinds
 from phasepilot.models.benchmarks.lattice_scaling import run as run_lattice_scaling
 from phasepilot.models.benchmarks.novelty import run as run_novelty
+from phasepilot.models.benchmarks.orientations import run as run_orientations
 from phasepilot.models.benchmarks.rruff908 import run as run_rruff908
 from phasepilot.models.benchmarks.series import run as run_series
 from phasepilot.models.benchmarks.steering import run as run_steering
+from phasepilot.models.benchmarks.steering_rotation import run as run_rotation
 from phasepilot.models.errors import ModelsError
 
 
@@ -78,6 +80,17 @@ BENCHMARKS = {
     "novelty": Benchmark(
         "whether empty, saturated, amorphous, mixed and mislabelled frames stand out",
         run_novelty,
+    ),
+    "orientations": Benchmark(
+        "what pattern, image and both say of crystals after one to six orientations",
+        run_orientations,
+        searches=False,
+    ),
+    "rotation": Benchmark(
+        "time until a turned crystal is known, at chosen angles and in equal steps",
+        run_rotation,
+        searches=False,
+        estimates=False,
     ),
     "rruff908": Benchmark(
         "symmetry of measured minerals: zero-shot, selective, and adapted to a part of them",

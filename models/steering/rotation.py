@@ -112,6 +112,14 @@ class RotationRule:
         settings = self.settings
         if len(state.angles_deg) >= settings.max_images:
             return _stop(f"all {settings.max_images} images are taken", bound, answer)
+        if state.n_new >= settings.least_views and self._least_bound(state, bound) > (
+            settings.largest_error
+        ):
+            told = (
+                f"the views that are left in the range would hardly bring the error, now"
+                f" {bound:.2g}, below {settings.largest_error:g}; stop"
+            )
+            return _stop(told, bound, answer)
         gains = self.gains_per_s(state, now, bound)
         best = int(gains.argmax())
         angle = float(settings.angles_deg[best])
@@ -134,6 +142,13 @@ class RotationRule:
             answer=answer,
             answer_probability=1 - bound if answer else math.nan,
         )
+
+    def _least_bound(self, state: Views, bound: float) -> float:
+        """Return what the bound would come to if all of the range were seen."""
+        # Angles twice the width of a view apart show nearly nothing of each other.
+        stride = max(1, round(2 * self.settings.view_width_deg / self.settings.grid_deg))
+        left = float(self._novelty(self.settings.angles_deg[::stride], state.angles_deg).sum())
+        return bound * math.exp(-self.rate(state, bound) * left)
 
     def _novelty(self, angles_deg: FloatArray, taken_deg: tuple[float, ...]) -> FloatArray:
         """Return which part of a view at each angle none of those taken has shown, 0 to 1."""

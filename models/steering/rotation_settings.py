@@ -49,6 +49,8 @@ class RotationSettings(BaseModel):
         By how many factors of e an image of a new orientation is taken to lower the bound, before
         any was taken; worth `rate_images` images.
     rate_images : float
+    least_views : float
+        Before so many independent views it is not given up.
     max_images : int
     has_friedel_pairs : bool
         Half a turn shows the same reflections, mirrored; not so near an absorption edge.
@@ -76,6 +78,7 @@ class RotationSettings(BaseModel):
     largest_error: float = Field(default=0.1, gt=0, lt=1)
     first_rate: float = Field(default=0.5, gt=0)
     rate_images: float = Field(default=2.0, gt=0)
+    least_views: float = Field(default=4.0, ge=1)
     max_images: int = Field(default=100, ge=1)
     has_friedel_pairs: bool = True
     cost: RotationCost
