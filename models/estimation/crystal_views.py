@@ -8,6 +8,7 @@ import numpy as np
 
 from phasepilot.models.arrays import Float32Array, FloatArray
 from phasepilot.models.diffraction.images.azimuthal_integration import Cake
+from phasepilot.models.diffraction.images.cake_grid import CakeGrid
 from phasepilot.models.diffraction.images.frame_reduction import PolarImage
 from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.networks.estimate import PhaseEstimate
@@ -18,6 +19,11 @@ _LEAST_WEIGHT = 1e-3
 
 class CakeEstimator(Protocol):
     """What makes estimates of images; `phasepilot.models.estimation.image_model.ImageModel`."""
+
+    @property
+    def grid(self) -> CakeGrid:
+        """The cells that it sees, and that attributions are on."""
+        ...
 
     @property
     def cake_grid(self) -> LogQGrid:

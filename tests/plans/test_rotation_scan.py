@@ -53,7 +53,7 @@ def test_goes_where_it_is_told_but_not_out_of_its_range(run_engine: RunEngine) -
 
 
 def test_a_silent_advisor_leaves_the_plain_scan(run_engine: RunEngine) -> None:
-    emitted = turned(run_engine, ScriptedAdvisor({number: None for number in range(1, 9)}))
+    emitted = turned(run_engine, ScriptedAdvisor(dict.fromkeys(range(1, 9))))
     assert angles(emitted) == pytest.approx([0.0, 10.0, 20.0, 30.0])
 
 
