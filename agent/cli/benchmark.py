@@ -71,6 +71,14 @@ Picture = Annotated[
         metavar="FILE",
     ),
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the networks of zone-axes, as `phasepilot train-zone-axes` makes it; small"
+        " ones are trained, and thrown away, unless given.",
+        metavar="DIR",
+    ),
+]
 List = Annotated[bool, typer.Option("--list", help="Say what each benchmark measures, and stop.")]
 
 
@@ -86,6 +94,7 @@ def benchmark(
     seeds: Seeds = 5,
     simulated: Simulated = 60,
     picture: Picture = None,
+    weights: Weights = None,
     lists: List = False,
 ) -> None:
     """Measure how right the answers are, beside what others reached.
@@ -131,6 +140,7 @@ def benchmark(
             library=library,
             n_seeds=seeds,
             n_simulated=simulated,
+            weights=weights,
         )
         report(chosen, options, results=results, picture=picture)
 

@@ -21,6 +21,7 @@ from phasepilot.models.benchmarks.rruff908 import run as run_rruff908
 from phasepilot.models.benchmarks.series import run as run_series
 from phasepilot.models.benchmarks.steering import run as run_steering
 from phasepilot.models.benchmarks.steering_rotation import run as run_rotation
+from phasepilot.models.benchmarks.zone_axes import run as run_zone_axes
 from phasepilot.models.errors import ModelsError
 
 
@@ -105,6 +106,12 @@ BENCHMARKS = {
     "steering": Benchmark(
         "time to the right answer of scans that steer themselves, against the published rules",
         run_steering,
+        searches=False,
+        estimates=False,
+    ),
+    "zone-axes": Benchmark(
+        "symmetry of single crystals from one spot pattern, along axes seen in training and others",
+        run_zone_axes,
         searches=False,
         estimates=False,
     ),

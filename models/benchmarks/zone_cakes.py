@@ -6,10 +6,11 @@ import numpy as np
 import scipy.sparse
 
 from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray
-from phasepilot.models.benchmarks.zone_patterns import Answers, SpotFrames, SpotLists
+from phasepilot.models.benchmarks.zone_patterns import Answers, SpotFrames
 from phasepilot.models.diffraction.images.azimuthal_integration import Cake
 from phasepilot.models.diffraction.images.cake_drawing import ReflectionList, SpotShape, layer_cake
 from phasepilot.models.diffraction.images.cake_grid import CakeGrid, cake_on_grid
+from phasepilot.models.diffraction.images.zone_spots import SpotLists
 from phasepilot.models.estimation.image_model import ImageModel
 from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.preprocessing.cake_input import cake_input
@@ -17,8 +18,8 @@ from phasepilot.models.preprocessing.cake_input import cake_input
 # Cells of the cake that a frame is first unrolled onto, for each of the network's.
 _FINER = 2
 # Points a pixel and side that stand for its area.
-_POINTS = 3
-_LEAST_POINTS = 0.2
+_POINTS = 6
+_LEAST_POINTS = 1e-3
 
 
 class CakeEstimator:
@@ -76,7 +77,7 @@ def frame_input(
     cake = Cake(
         mean.reshape(n_chi, -1),
         has_pixels.reshape(n_chi, -1),
-        -180 + (np.arange(n_chi) + 0.5) * (360 / n_chi),
+        np.asarray(-180 + (np.arange(n_chi) + 0.5) * (360 / n_chi)),
         fine.q_per_angstrom,
     )
     return cake_input(*cake_on_grid(cake, grid))

@@ -41,7 +41,7 @@ class FrameFusion:
 
         What is known before any frame (the prior) counts once.
         """
-        return fused(probabilities[None], log_prior, self.sameness)[0]
+        return np.asarray(fused(probabilities[None], log_prior, self.sameness)[0])
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return what `from_arrays` needs."""

@@ -15,7 +15,11 @@ from scipy.ndimage import median_filter, uniform_filter1d
 from scipy.signal import find_peaks
 from scipy.special import softmax
 
-from phasepilot.models.arrays import FloatArray
+from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.diffraction.crystals.symmetry import standard_setting
+from phasepilot.models.diffraction.powder.intensity_factors import debye_waller
+from phasepilot.models.diffraction.reflections import DEFAULT_B_SQUARE_ANGSTROM
+from phasepilot.models.identification.known_phase import KnownPhase
 from phasepilot.models.identification.phase_library import PhaseLibrary
 from phasepilot.models.pattern import Pattern, two_theta_from_q
 from phasepilot.models.preprocessing.snip import snip
@@ -120,12 +124,10 @@ class SpotCandidates:
         mosaicity_deg: float,
         tolerance: float,
     ) -> None:
-        self.names: Sequence[str] = tuple(library.names)
+        self.names: Sequence[str] = tuple(phase.name for phase in library.phases)
         self._mosaicity = np.radians(mosaicity_deg)
         self._tolerance = tolerance
-        self._candidates = [
-            _candidate(library, number, wavelength_angstrom) for number in range(len(self.names))
-        ]
+        self._candidates = [_candidate(phase, wavelength_angstrom) for phase in library.phases]
 
     def belief(self, pattern: Pattern, n_views: float) -> Belief | None:
         """Return what the sum of so many independent views says; None where no line is seen."""
@@ -153,7 +155,7 @@ class SpotCandidates:
         distance = np.abs(np.log(lines.q_per_angstrom)[:, None] - one.log_q)
         is_near = distance < self._tolerance
         at_lines = (is_near * expected).sum(axis=1)
-        seen = np.log(-np.expm1(-n_views * at_lines) * (1 - _ERROR) + _ERROR / lines_scale(lines))
+        seen = np.log(-np.expm1(-n_views * at_lines) * (1 - _ERROR) + _ERROR)
         unseen = expected[~is_near.any(axis=0)].sum()
         return float(seen.sum() - n_views * unseen)
 
@@ -172,12 +174,6 @@ class SpotCandidates:
         return np.array([*rows, np.full(edges.size - 1, mean)])
 
 
-def lines_scale(lines: SeenLines) -> float:
-    """Return in how many places a false line may be, so that its density is small."""
-    low, high = lines.q_limits
-    return float(max(np.log(high / low) * 20, 1.0))
-
-
 def _evidence_of_none(lines: SeenLines, cells: FloatArray, n_views: float) -> float:
     rate = n_views * float(cells[-1, 0])
     n_seen = lines.q_per_angstrom.size
@@ -192,14 +188,22 @@ def _exponents(cells: FloatArray, best: int) -> FloatArray:
     return np.asarray(-np.log(overlap).sum(axis=1))
 
 
-def _candidate(library: PhaseLibrary, number: int, wavelength_angstrom: float) -> _Candidate:
-    sticks = library.sticks(number)
-    q = sticks.q_per_angstrom
-    is_reached = q * wavelength_angstrom < 4 * np.pi
-    q, multiplicity = q[is_reached], sticks.multiplicity[is_reached].astype(np.float64)
+def _candidate(phase: KnownPhase, wavelength_angstrom: float) -> _Candidate:
+    is_reached = phase.q_per_angstrom * wavelength_angstrom < 4 * np.pi
+    q, hkl = phase.q_per_angstrom[is_reached], phase.hkl[is_reached]
+    multiplicity = _multiplicity(hkl, phase.space_group_number)
     theta = np.radians(two_theta_from_q(q, wavelength_angstrom) / 2)
-    strength = sticks.structure_factor_squared[is_reached] / multiplicity / np.sin(2 * theta)
+    damping = debye_waller(q, np.float64(DEFAULT_B_SQUARE_ANGSTROM))
+    strength = phase.strength[is_reached] * damping / multiplicity / np.sin(2 * theta)
     return _Candidate(np.log(q), multiplicity, strength / strength.max(), np.cos(theta))
+
+
+def _multiplicity(hkl: IntArray, space_group_number: int) -> FloatArray:
+    """Return how many reflections each family has, both of each Friedel pair."""
+    rotations = standard_setting(space_group_number).laue_rotations
+    turned = np.einsum("li,rij->lrj", hkl, rotations)
+    is_same = (turned == hkl[:, None]).all(axis=2) | (turned == -hkl[:, None]).all(axis=2)
+    return np.asarray(2 * len(rotations) / is_same.sum(axis=1))
 
 
 def seen_lines(pattern: Pattern) -> SeenLines:

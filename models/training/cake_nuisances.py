@@ -28,7 +28,7 @@ class Nuisances:
     """
 
     photons: tuple[float, float] = (30.0, 30000.0)
-    background_share: tuple[float, float] = (0.01, 3.0)
+    background_share: tuple[float, float] = (0.01, 10.0)
     saturated: float = 0.15
     narrowed: float = 0.5
 

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from phasepilot.models.errors import TrainingError
 from phasepilot.models.preprocessing.configuration import Preprocessing
+from phasepilot.models.training.run_configuration import OPEN_LICENCES as OPEN_LICENCES
 from phasepilot.models.training.run_configuration import RunConfiguration, Strict
 
 FLAGSHIP = "pilotnet"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.arrays import Array, Float32Array, FloatArray, IntArray
 from phasepilot.models.diffraction.images.reflection_store import ReflectionStore
 from phasepilot.models.estimation.answer_calibration import NetworkCalibration
 from phasepilot.models.estimation.frame_fusion import FrameFusion, fit_fusion, fused
@@ -67,7 +67,8 @@ def write_image_release(
     rng = np.random.default_rng([configuration.seed, _FUSION])
     calibration = _calibrated(session, configuration, store, rng)
     arrays_path = directory / f"{configuration.name}.npz"
-    np.savez(arrays_path, **calibration.to_arrays())
+    arrays: dict[str, Array] = dict(calibration.to_arrays())
+    np.savez(arrays_path, **arrays)
     measured = measured_on_tested(session, calibration, configuration, store)
     cells = configuration.cells
     card = ImageModelCard(
@@ -182,7 +183,7 @@ def _frames(
     return np.exp(log_p).reshape(structures.size, _N_FRAMES, -1)
 
 
-def _run(session: CakeSession, inputs: Iterable[np.ndarray]) -> tuple[FloatArray, FloatArray]:
+def _run(session: CakeSession, inputs: Iterable[Float32Array]) -> tuple[FloatArray, FloatArray]:
     """Return logits and embeddings of cakes one after the other, a few at a time."""
     logits, embeddings, waiting = [], [], []
     for cake in inputs:

@@ -144,6 +144,19 @@ def crystal_reflections(
     )
 
 
+def reflection_store(crystals: Iterable[Crystal]) -> ReflectionStore:
+    """Return the reflections of these crystals, in memory; they are of no table: their row is -1.
+
+    Raises
+    ------
+    CrystalError
+        As `crystal_reflections`.
+    """
+    return _joined(
+        [_entry(crystal_reflections(one), one, one.name, one.name, -1) for one in crystals]
+    )
+
+
 def open_reflection_store(directory: Path) -> ReflectionStore:
     """Return the store of that directory, memory-mapped.
 
@@ -252,16 +265,23 @@ def _entries(table: Iterable[TableRow]) -> Iterator[ReflectionStore]:
             found = crystal_reflections(row.crystal)
         except CrystalError:
             continue
-        yield ReflectionStore(
-            offsets=np.array([0, found.intensity.size]),
-            hkl=found.hkl,
-            intensity=found.intensity,
-            reciprocal=found.reciprocal[None],
-            space_group_number=np.array([row.crystal.space_group_number]),
-            family_hash=np.array([zlib.crc32(row.family.encode())]),
-            row=np.array([row.number]),
-            identifier=np.array([row.identifier]),
-        )
+        yield _entry(found, row.crystal, row.family, row.identifier, row.number)
+
+
+def _entry(
+    found: Reflections, crystal: Crystal, family: str, identifier: str, row: int
+) -> ReflectionStore:
+    """Return a store of one structure."""
+    return ReflectionStore(
+        offsets=np.array([0, found.intensity.size]),
+        hkl=found.hkl,
+        intensity=found.intensity,
+        reciprocal=found.reciprocal[None],
+        space_group_number=np.array([crystal.space_group_number]),
+        family_hash=np.array([zlib.crc32(family.encode())]),
+        row=np.array([row]),
+        identifier=np.array([identifier]),
+    )
 
 
 def _joined(stores: list[ReflectionStore]) -> ReflectionStore:

@@ -92,12 +92,27 @@ def zone_axis_orientation(crystal: Crystal, zone_axis: Sequence[int]) -> FloatAr
             f"zone_axis must be three integers that are not all 0, but is {tuple(zone_axis)}; give"
             " the lattice direction along the beam, e.g. (1, 1, 0)."
         )
-    u, v, w = (int(index) for index in axis)
-    in_zone = np.array([-v, u, 0]) if u or v else np.array([1, 0, 0])
-    z = np.array([u, v, w]) @ crystal.direct
-    x = in_zone @ crystal.reciprocal
-    z, x = z / np.linalg.norm(z), x / np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z])
+    return zone_axis_frames(crystal.reciprocal, axis)
+
+
+def zone_axis_frames(reciprocal: FloatArray, zone_axes: IntArray) -> FloatArray:
+    """Return these rotations of many crystals, shape (..., 3, 3).
+
+    Parameters
+    ----------
+    reciprocal : ndarray, shape (..., 3, 3)
+        Rows a*, b*, c*.
+    zone_axes : ndarray of int, shape (..., 3)
+        None of them 0 0 0.
+    """
+    u, v = zone_axes[..., 0], zone_axes[..., 1]
+    in_zone = np.stack([np.where((u == 0) & (v == 0), 1, -v), u, np.zeros_like(u)], axis=-1)
+    # The rows of the inverse's transpose are a, b, c.
+    z = np.linalg.solve(reciprocal, zone_axes[..., None].astype(np.float64))[..., 0]
+    x = np.einsum("...i,...ij->...j", in_zone, reciprocal)
+    z /= np.linalg.norm(z, axis=-1, keepdims=True)
+    x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.stack([x, np.cross(z, x), z], axis=-2)
 
 
 def turned_in_plane(orientation: FloatArray, angle_deg: float) -> FloatArray:
