@@ -87,7 +87,8 @@ class FramePipeline:
         try:
             counted = self._patterns.of(frame)
             looked = self._images.look(memory.views, counted)
-            counted = looked.counted
+            # A rule is shown this orientation only, the networks all of them.
+            shown, counted = counted, looked.counted
             monitor = memory.monitor or counted.monitor
             even = counted.normalised(monitor).evenly_exposed
             pattern = prepare_pattern(even, self._model.card.preprocessing)
@@ -98,11 +99,11 @@ class FramePipeline:
             return Advice.none(frame.seq_num, _BEAM_LOST), memory
         of_pattern, problem = self._estimate(frame, pattern)
         estimate, image_problem = self._images.joined(looked, of_pattern)
-        suggestion, steering = self._steer(memory, frame, counted, phase, estimate)
+        suggestion, steering = self._steer(memory, frame, shown, phase, estimate)
         cell, cells = self._cells.measure(memory.cells, pattern, estimate)
         problem = " ".join((problem, image_problem, *counted.remarks)).strip()
-        shown = {} if counted.image is None else _shown(counted.image.statement)
-        advice = _advice(frame, suggestion, phase, estimate, problem, {**cell, **shown})
+        stated = {} if counted.image is None else _stated(counted.image.statement)
+        advice = _advice(frame, suggestion, phase, estimate, problem, {**cell, **stated})
         views = looked.views if self._images.is_one_crystal else None
         return advice, Memory(tracker, steering, cells, monitor, views)
 
@@ -181,7 +182,7 @@ def _advice(
     )
 
 
-def _shown(statement: "ImageStatement") -> dict[str, object]:
+def _stated(statement: "ImageStatement") -> dict[str, object]:
     return {"image_kind": statement.kind.value, "image_reason": statement.reason}
 
 

@@ -75,8 +75,8 @@ def demo(
 
     A real RunEngine, simulated devices and the agent in lock-step. Under compression a sample in a
     diamond anvil cell changes its phase, and a real Tiled server on this machine keeps the run;
-    report.html and report.png tell what happened. A scan, a screening and a rotation write scan.png,
-    screening.png and rotation.png, and run in the virtual time of the beamline.
+    report.html and report.png tell what happened. Scan, screening and rotation write scan.png,
+    screening.png or rotation.png, and run in the virtual time of the beamline.
     """
     with reporting_errors():
         if experiment is Experiment.SCAN:

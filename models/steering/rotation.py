@@ -1,21 +1,25 @@
 """Where to turn a crystal next, by the expected gain per second, and when to stop.
 
-The answer after several orientations is a fused posterior; the bound on the probability of error
-is what it leaves to all answers but the best. Evidence of independent views multiplies, so that the
-bound falls exponentially with their number (Chernoff), at a rate that is learned as images come in.
-A view near one that was taken, or half a turn from it, is worth only the part of it that is new;
-one far away costs the way. The next angle is the one where the bound falls most per second.
+What is weighed are known structures, by the spots of single views (`spot_candidates`); or, without
+them, the fused posterior of the networks. The bound on the probability of error is what is left to
+all answers but the best. Evidence of independent views multiplies, so that the bound falls
+exponentially with their number (Chernoff), at rates that the candidates give, or that are learned
+as images come in. A view near one that was taken, or half a turn from it, is worth only the part of
+it that is new; one far away costs the way. The next angle is the one where the bound falls most per
+second.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from phasepilot.models.arrays import FloatArray
 from phasepilot.models.networks.estimate import PhaseEstimate
+from phasepilot.models.pattern import Pattern
 from phasepilot.models.steering.policy import Sight
 from phasepilot.models.steering.rotation_settings import RotationSettings
+from phasepilot.models.steering.spot_candidates import Belief, SpotCandidates
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS, Action, Suggestion
 
 # Half a turn shows the Friedel mates of all reflections.
@@ -24,6 +28,7 @@ _HALF_TURN_DEG = 180.0
 # itself nor one without news makes all angles look alike.
 _RATES = (0.02, 5.0)
 _LEAST_BOUND = 1e-12
+_N_ANSWERS = {"crystal_system": 7, "extinction_class": 97, "space_group": 230}
 # Two angles are one where the axis reads them so near to each other.
 _SAME_DEG = 1e-3
 
@@ -38,26 +43,34 @@ class Views:
         Of all images so far.
     n_new : float
         How many independent views they amount to.
-    first_bound : float
-        Bound on the probability of error after the first view; NaN before.
-    first_n_new : float
-        `n_new` at that view.
+    first_bound, first_n_new : float
+        Bound on the probability of error at the first estimate, and `n_new` then; NaN before.
+    log_likelihood : tuple of float
+        Of the candidates, of all views; empty before the first, and without candidates.
     """
 
     angles_deg: tuple[float, ...] = ()
     n_new: float = 0.0
     first_bound: float = math.nan
-    first_n_new: float = 0.0
+    first_n_new: float = math.nan
+    log_likelihood: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RotationRule:
-    """The search for orientations that settle the symmetry; a `Policy`.
+    """The search for orientations that settle what the crystal is; a `Policy`.
 
     Suggestions give the next angle as both ends of the region.
+
+    Attributes
+    ----------
+    settings : RotationSettings
+    candidates : SpotCandidates or None
+        Known structures; without them the estimate of the networks is settled.
     """
 
     settings: RotationSettings
+    candidates: SpotCandidates | None = None
 
     def first_state(self) -> Views:
         """Return that no view was taken."""
@@ -70,28 +83,32 @@ class RotationRule:
             told = "the angle of the axis is not known; keep the nominal step"
             return Suggestion(Action.CONTINUE, told), state
         novelty = float(self._novelty(np.array([now]), state.angles_deg)[0])
-        following = Views(
-            (*state.angles_deg, now),
-            state.n_new + novelty,
-            state.first_bound,
-            state.first_n_new,
-        )
-        if sight.estimate is None:
-            # Nothing seen here: elsewhere something may be.
-            return self._next(following, now, _unknown_bound(self.settings.level), ""), following
-        bound, answer = _error_bound(sight.estimate, self.settings.level)
-        if math.isnan(following.first_bound):
-            following = Views(following.angles_deg, following.n_new, bound, following.n_new)
-        if bound <= self.settings.largest_error:
+        state = replace(state, angles_deg=(*state.angles_deg, now), n_new=state.n_new + novelty)
+        if self.candidates is None:
+            belief, state = self._of_estimate(state, sight.estimate)
+        else:
+            belief, state = self._of_spots(state, sight.pattern, novelty, self.candidates)
+        settings = self.settings
+        n_images = len(state.angles_deg)
+        if belief.bound <= settings.largest_error:
             told = (
-                f"{answer} is settled: an error is less probable than"
-                f" {self.settings.largest_error:g}, after {len(following.angles_deg)} images"
+                f"{belief.answer} is settled: an error is less probable than"
+                f" {settings.largest_error:g}, after {n_images} images"
             )
-            return _stop(told, bound, answer), following
-        return self._next(following, now, bound, answer), following
+            return _stop(told, belief), state
+        if n_images >= settings.max_images:
+            return _stop(f"all {n_images} images are taken", belief), state
+        return self._next(state, now, belief), state
+
+    def gains_per_s(self, state: Views, now_deg: float, belief: Belief) -> FloatArray:
+        """Return the drop of the bound expected per second at each of `settings.angles_deg`."""
+        angles = self.settings.angles_deg
+        news = self._novelty(angles, state.angles_deg)
+        seconds = [self.settings.cost.seconds(float(angle) - now_deg) for angle in angles]
+        return np.asarray((belief.bound - belief.expected_bound(news)) / np.array(seconds))
 
     def rate(self, state: Views, bound: float) -> float:
-        """Return by how many factors of e another independent view should lower the bound."""
+        """Return by how many factors of e another view should lower the bound of an estimate."""
         settings = self.settings
         if math.isnan(state.first_bound):
             return settings.first_rate
@@ -100,27 +117,52 @@ class RotationRule:
         rate = known / (settings.rate_images + state.n_new - state.first_n_new)
         return min(max(rate, _RATES[0]), _RATES[1])
 
-    def gains_per_s(self, state: Views, now_deg: float, bound: float) -> FloatArray:
-        """Return the drop of the bound expected per second at each of `settings.angles_deg`."""
-        angles = self.settings.angles_deg
-        news = self._novelty(angles, state.angles_deg)
-        drop = bound * -np.expm1(-self.rate(state, bound) * news)
-        seconds = [self.settings.cost.seconds(float(angle) - now_deg) for angle in angles]
-        return np.asarray(drop / np.array(seconds))
+    def _of_estimate(self, state: Views, estimate: PhaseEstimate | None) -> tuple[Belief, Views]:
+        if estimate is None:
+            # Nothing seen here: elsewhere something may be.
+            return self._nothing_known(1 / _N_ANSWERS[self.settings.level]), state
+        bound, answer = _error_bound(estimate, self.settings.level)
+        if math.isnan(state.first_bound):
+            state = replace(state, first_bound=bound, first_n_new=state.n_new)
+        return Belief(answer, np.array([bound]), np.array([self.rate(state, bound)])), state
 
-    def _next(self, state: Views, now: float, bound: float, answer: str) -> Suggestion:
-        settings = self.settings
-        if len(state.angles_deg) >= settings.max_images:
-            return _stop(f"all {settings.max_images} images are taken", bound, answer)
-        if state.n_new >= settings.least_views and self._least_bound(state, bound) > (
-            settings.largest_error
+    def _of_spots(
+        self, state: Views, pattern: Pattern | None, novelty: float, candidates: SpotCandidates
+    ) -> tuple[Belief, Views]:
+        view = None if pattern is None else candidates.view(pattern)
+        if view is None:
+            return self._seen_before(state, candidates), state
+        before = np.array(state.log_likelihood or (0.0,) * view.log_likelihood.size)
+        # What other views have shown already is no evidence again.
+        total = before + novelty * view.log_likelihood
+        state = replace(state, log_likelihood=tuple(total.tolist()))
+        return candidates.belief(total, view), state
+
+    def _seen_before(self, state: Views, candidates: SpotCandidates) -> Belief:
+        """Return what is thought after an image without lines, which says nothing."""
+        if not state.log_likelihood:
+            return self._nothing_known(1 / (len(candidates.names) + 1))
+        name, others = candidates.probabilities(np.array(state.log_likelihood))
+        return Belief(name, others, np.full(others.size, self.settings.first_rate))
+
+    def _nothing_known(self, chance: float) -> Belief:
+        return Belief("", np.array([1 - chance]), np.array([self.settings.first_rate]))
+
+    def _next(self, state: Views, now: float, belief: Belief) -> Suggestion:
+        settings, bound = self.settings, belief.bound
+        # Angles twice the width of a view apart show nearly nothing of each other.
+        stride = max(1, round(2 * settings.view_width_deg / settings.grid_deg))
+        left = float(self._novelty(settings.angles_deg[::stride], state.angles_deg).sum())
+        if (
+            state.n_new >= settings.least_views
+            and float(belief.expected_bound(np.array(left))) > settings.largest_error
         ):
             told = (
                 f"the views that are left in the range would hardly bring the error, now"
                 f" {bound:.2g}, below {settings.largest_error:g}; stop"
             )
-            return _stop(told, bound, answer)
-        gains = self.gains_per_s(state, now, bound)
+            return _stop(told, belief)
+        gains = self.gains_per_s(state, now, belief)
         best = int(gains.argmax())
         angle = float(settings.angles_deg[best])
         cost_s = settings.cost.seconds(angle - now)
@@ -139,16 +181,9 @@ class RotationRule:
             error_bound=bound,
             expected_error_bound=expected,
             cost_s=cost_s,
-            answer=answer,
-            answer_probability=1 - bound if answer else math.nan,
+            answer=belief.answer,
+            answer_probability=1 - bound if belief.answer else math.nan,
         )
-
-    def _least_bound(self, state: Views, bound: float) -> float:
-        """Return what the bound would come to if all of the range were seen."""
-        # Angles twice the width of a view apart show nearly nothing of each other.
-        stride = max(1, round(2 * self.settings.view_width_deg / self.settings.grid_deg))
-        left = float(self._novelty(self.settings.angles_deg[::stride], state.angles_deg).sum())
-        return bound * math.exp(-self.rate(state, bound) * left)
 
     def _novelty(self, angles_deg: FloatArray, taken_deg: tuple[float, ...]) -> FloatArray:
         """Return which part of a view at each angle none of those taken has shown, 0 to 1."""
@@ -166,13 +201,13 @@ class RotationRule:
         return np.asarray(np.prod(1 - old, axis=1))
 
 
-def _stop(told: str, bound: float, answer: str) -> Suggestion:
+def _stop(told: str, belief: Belief) -> Suggestion:
     return Suggestion(
         Action.STOP,
         told,
-        error_bound=bound,
-        answer=answer,
-        answer_probability=1 - bound if answer else math.nan,
+        error_bound=belief.bound,
+        answer=belief.answer,
+        answer_probability=1 - belief.bound if belief.answer else math.nan,
     )
 
 
@@ -188,8 +223,3 @@ def _error_bound(estimate: PhaseEstimate, level: str) -> tuple[float, str]:
         probabilities = estimate.space_group_probabilities
         answer = f"space group {estimate.space_group_number}"
     return float(1 - probabilities.max()), answer
-
-
-def _unknown_bound(level: str) -> float:
-    n_answers = {"crystal_system": 7, "extinction_class": 97, "space_group": 230}[level]
-    return 1 - 1 / n_answers

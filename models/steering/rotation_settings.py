@@ -42,7 +42,11 @@ class RotationSettings(BaseModel):
     view_width_deg : float
         Half of an image's news is old at this distance from another: a few times the mosaicity.
     level : {"crystal_system", "extinction_class", "space_group"}
-        What is to be settled.
+        What is to be settled where no library is named; with one it is which of its phases.
+    mosaicity_deg : float
+        Standard deviation of the orientation within the crystal, roughly; used with a library.
+    tolerance : float
+        Relative difference in q up to which a spot is on a line of a known phase.
     largest_error : float
         The search ends once the bound on the probability of error is below it.
     first_rate : float
@@ -75,6 +79,8 @@ class RotationSettings(BaseModel):
     grid_deg: float = Field(default=1.0, gt=0)
     view_width_deg: float = Field(default=4.0, gt=0)
     level: Literal["crystal_system", "extinction_class", "space_group"] = "space_group"
+    mosaicity_deg: float = Field(default=0.5, gt=0, le=20)
+    tolerance: float = Field(default=0.004, gt=0, lt=0.1)
     largest_error: float = Field(default=0.1, gt=0, lt=1)
     first_rate: float = Field(default=0.5, gt=0)
     rate_images: float = Field(default=2.0, gt=0)

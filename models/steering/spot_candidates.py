@@ -1,10 +1,10 @@
 """Known structures against the spots of a turned crystal, whatever its orientation.
 
-How many spots of a line an image shows is Poisson distributed over orientations, with a mean that
-multiplicity, mosaicity and strength of the line give. A line is seen after n independent views with
-the probability 1 - exp(-n lambda): lines that are seen where a candidate has none speak against it,
-and so do lines of it that should have been seen by now. How fast two candidates part, per view, is
-the Bhattacharyya exponent of the two; nothing of this needs an orientation.
+How many spots of a line an image shows is Poisson distributed over orientations, with a mean lambda
+that multiplicity, mosaicity and strength of the line give. A line is seen with the probability
+1 - exp(-lambda): lines that are seen where a candidate has none speak against it, and so do lines
+of it that should be seen, over independent views the more. How fast two candidates part, per view,
+is the Bhattacharyya exponent of the two; nothing of this needs an orientation.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ _MAD_PER_SIGMA = 0.6745
 
 @dataclass(frozen=True, slots=True)
 class SeenLines:
-    """Lines of a pattern that is a sum of spots.
+    """Lines of the pattern of one orientation, each of a spot or several.
 
     Attributes
     ----------
@@ -87,6 +87,22 @@ class Belief:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ViewEvidence:
+    """What one orientation says.
+
+    Attributes
+    ----------
+    log_likelihood : ndarray, shape (n_candidates + 1,)
+        The last is of none of them.
+    expected_spots : ndarray, shape (n_candidates + 1, n_cells)
+        Of a view with the same threshold, by cells of ln q.
+    """
+
+    log_likelihood: FloatArray
+    expected_spots: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
     log_q: FloatArray
     multiplicity: FloatArray
@@ -129,35 +145,48 @@ class SpotCandidates:
         self._tolerance = tolerance
         self._candidates = [_candidate(phase, wavelength_angstrom) for phase in library.phases]
 
-    def belief(self, pattern: Pattern, n_views: float) -> Belief | None:
-        """Return what the sum of so many independent views says; None where no line is seen."""
+    def view(self, pattern: Pattern) -> ViewEvidence | None:
+        """Return what the spots of one orientation say; None where no line is seen."""
         lines = seen_lines(pattern)
         if not lines.q_per_angstrom.size:
             return None
         expected = [one.expected_spots(lines, self._mosaicity) for one in self._candidates]
+        cells = self._cells(lines, expected)
         evidence = [
-            self._evidence(one, spots, lines, n_views)
+            self._evidence(one, spots, lines)
             for one, spots in zip(self._candidates, expected, strict=True)
         ]
-        cells = self._cells(lines, expected)
-        evidence.append(_evidence_of_none(lines, cells, n_views))
-        probabilities = softmax(_POWER * np.array(evidence))
-        best = int(probabilities.argmax())
-        rates = _POWER * _exponents(cells, best)
-        kept = np.arange(probabilities.size) != best
-        name = (*self.names, NONE_OF_THEM)[best]
-        return Belief(name, probabilities[kept], rates[kept])
+        return ViewEvidence(np.array([*evidence, _evidence_of_none(lines, cells)]), cells)
 
-    def _evidence(
-        self, one: _Candidate, expected: FloatArray, lines: SeenLines, n_views: float
-    ) -> float:
+    def belief(self, log_likelihood: FloatArray, latest: ViewEvidence) -> Belief:
+        """Return what the evidence of all views amounts to.
+
+        Parameters
+        ----------
+        log_likelihood : ndarray, shape (n_candidates + 1,)
+            Sum over independent views.
+        latest : ViewEvidence
+            Says what a further view like it would show.
+        """
+        best = int(log_likelihood.argmax())
+        name, others = self.probabilities(log_likelihood)
+        rates = _POWER * np.delete(_exponents(latest.expected_spots, best), best)
+        return Belief(name, others, rates)
+
+    def probabilities(self, log_likelihood: FloatArray) -> tuple[str, FloatArray]:
+        """Return the most probable candidate, and the probability of each other."""
+        probabilities = softmax(_POWER * log_likelihood)
+        best = int(log_likelihood.argmax())
+        return (*self.names, NONE_OF_THEM)[best], np.delete(probabilities, best)
+
+    def _evidence(self, one: _Candidate, expected: FloatArray, lines: SeenLines) -> float:
         """Return ln p of the lines that are seen, and of those that are not."""
         distance = np.abs(np.log(lines.q_per_angstrom)[:, None] - one.log_q)
         is_near = distance < self._tolerance
         at_lines = (is_near * expected).sum(axis=1)
-        seen = np.log(-np.expm1(-n_views * at_lines) * (1 - _ERROR) + _ERROR)
+        seen = np.log(-np.expm1(-at_lines) * (1 - _ERROR) + _ERROR)
         unseen = expected[~is_near.any(axis=0)].sum()
-        return float(seen.sum() - n_views * unseen)
+        return float(seen.sum() - unseen)
 
     def _cells(self, lines: SeenLines, expected: list[FloatArray]) -> FloatArray:
         """Return expected spots of a view by cells of ln q, one row a candidate, none of them last.
@@ -174,11 +203,11 @@ class SpotCandidates:
         return np.array([*rows, np.full(edges.size - 1, mean)])
 
 
-def _evidence_of_none(lines: SeenLines, cells: FloatArray, n_views: float) -> float:
-    rate = n_views * float(cells[-1, 0])
+def _evidence_of_none(lines: SeenLines, cells: FloatArray) -> float:
+    rate = float(cells[-1, 0])
     n_seen = lines.q_per_angstrom.size
     n_unseen = max(cells.shape[1] - n_seen, 0)
-    return float(n_seen * np.log(-np.expm1(-rate) + 1e-12) - n_unseen * rate)
+    return float(n_seen * np.log(-np.expm1(-rate) + _ERROR) - n_unseen * rate)
 
 
 def _exponents(cells: FloatArray, best: int) -> FloatArray:

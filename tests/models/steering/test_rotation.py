@@ -9,6 +9,7 @@ from phasepilot.models.networks.estimate import PhaseEstimate, Verdict
 from phasepilot.models.steering.policy import Sight
 from phasepilot.models.steering.rotation import RotationRule, Views
 from phasepilot.models.steering.rotation_settings import RotationCost, RotationSettings
+from phasepilot.models.steering.spot_candidates import Belief
 from phasepilot.models.suggestion import Action, Suggestion
 
 
@@ -79,8 +80,9 @@ def test_a_slow_axis_takes_smaller_steps_than_a_fast_one() -> None:
 def test_an_angle_half_a_turn_away_is_no_news_where_friedel_pairs_are_equal() -> None:
     state = Views(angles_deg=(0.0,), n_new=1.0, first_bound=0.5, first_n_new=1.0)
     settings = {"start_deg": 0.0, "stop_deg": 200.0}
-    pairs = make_rule(**settings).gains_per_s(state, 90.0, 0.5)
-    apart = make_rule(**settings, has_friedel_pairs=False).gains_per_s(state, 90.0, 0.5)
+    belief = Belief("", np.array([0.5]), np.array([1.0]))
+    pairs = make_rule(**settings).gains_per_s(state, 90.0, belief)
+    apart = make_rule(**settings, has_friedel_pairs=False).gains_per_s(state, 90.0, belief)
     assert pairs[180] == pytest.approx(0.0, abs=1e-9)
     assert apart[180] > 0
 
