@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from phasepilot.sim_devices.crystal_beamline import SimulatedCrystalBeamline
 
 # What stands on the axis; a name among `LIBRARY_CRYSTALS`.
-CRYSTAL = "anatase"
+CRYSTAL = "corundum"
 RANGE_DEG, EQUAL_STEP_DEG = (0.0, 170.0), 5.0
 
 
@@ -28,7 +28,7 @@ def rotation_settings() -> "RotationSettings":
     return RotationSettings(
         start_deg=RANGE_DEG[0],
         stop_deg=RANGE_DEG[1],
-        largest_error=0.12,
+        largest_error=0.005,
         cost=RotationCost(speed_deg_per_s=20.0, settle_s=0.3, exposure_s=1.0, readout_s=0.1),
     )
 
@@ -161,9 +161,8 @@ def _record(
         last_image=images[-1],
         summed_image=np.where(images[0] < 0, -1, images.astype(np.int64).sum(axis=0)),
         attribution=_attribution(images[-1], beamline, network, last.space_group_number),
-        found=f"space group {last.space_group_number} ({last.space_group_probability:.0%})"
-        + (f", {last.phases.replace('|', ', ')}" if last.phases else ""),
-        truth=f"space group {truth.space_group_number}, {truth.name}",
+        found=f"{last.answer} ({last.answer_probability:.1%})" if last.answer else "nothing",
+        truth=f"{truth.name}, space group {truth.space_group_number}",
         full_scan_s=cost.seconds(0.0) + (n_full - 1) * cost.seconds(EQUAL_STEP_DEG),
     )
 

@@ -18,8 +18,7 @@ from phasepilot.models.suggestion import Advice
 
 _SMALL, _NORMAL, _LARGE = 8.0, 9.0, 12.5
 _SIZE_INCHES = (1600 / DPI, 1150 / DPI)
-_N_GROUPS = 5
-_GROUP_COLOURS = ("#2f5d9b", "#d9822b", "#3c8d5a", "#a2497d", "#7a6a4f")
+_COLOURS = ("#2f5d9b", "#d9822b", "#3c8d5a", "#a2497d", "#7a6a4f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +137,25 @@ def _draw_angles(panel: Axes, record: RotationRecord) -> None:
 
 
 def _draw_posterior(panel: Axes, record: RotationRecord) -> None:
-    _titled(panel, "d   probability of each space group, image by image")
+    _titled(panel, "d   probability of the answer, image by image")
     numbers = np.arange(1, len(record.views) + 1)
+    answers = [view.advice.answer for view in record.views]
+    panel.plot(
+        numbers, [view.advice.answer_probability for view in record.views], color=MUTED, lw=1
+    )
+    for colour, answer in zip(_COLOURS, [a for a in dict.fromkeys(answers) if a], strict=False):
+        chosen = [k for k, one in enumerate(answers) if one == answer]
+        heights = [record.views[k].advice.answer_probability for k in chosen]
+        panel.plot(numbers[chosen], heights, "o", color=colour, ms=6, label=answer)
     known = np.array([view.advice.space_group_probabilities for view in record.views])
-    best = np.nan_to_num(known).max(axis=0)
-    for colour, group in zip(_GROUP_COLOURS, np.argsort(-best)[:_N_GROUPS], strict=True):
-        number = int(group) + 1
-        label = f"{number}  {space_group_symbol(number)}"
-        panel.plot(numbers, known[:, group], "o-", color=colour, ms=4, lw=1.4, label=label)
+    best = int(np.nan_to_num(known[-1]).argmax())
+    label = f"network's space group: {best + 1} {space_group_symbol(best + 1)}"
+    panel.plot(numbers, known[:, best], "--", color=INK, lw=1, label=label)
+    panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set_ylim(0, 1.02)
     panel.set_xlabel("image", fontsize=_NORMAL)
     panel.set_ylabel("probability", fontsize=_NORMAL)
-    panel.legend(fontsize=_SMALL, frameon=False, loc="upper left")
+    panel.legend(fontsize=_SMALL, frameon=False, loc="center right")
     panel.spines[["top", "right"]].set_visible(False)
 
 

@@ -1,10 +1,11 @@
 """Time until a turned crystal is known, among known structures: chosen angles and equal steps.
 
-The candidates are structures of held-out families; each is turned in a random orientation, and
-after each image pattern and image answer together, as in the agent.
+The candidates are structures of held-out families; each is turned in a random orientation. All ways
+weigh them by the same evidence, the spots of single views, and those that stop do so at the same
+bound.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,32 +14,22 @@ import numpy as np
 from phasepilot.models.benchmarks.benchmark_result import (
     BenchmarkOptions,
     BenchmarkResult,
-    Estimator,
     Figure,
     Progress,
 )
-from phasepilot.models.benchmarks.turned_crystals import (
-    TurnedCrystal,
-    ViewMaker,
-    answer,
-    held_out_rows,
-)
-from phasepilot.models.errors import ModelsError, UnknownModelError
-from phasepilot.models.estimation.crystal_views import CakeEstimator
-from phasepilot.models.estimation.image_model import load_image_model
-from phasepilot.models.estimation.view_powers import OF_SPOTS
-from phasepilot.models.identification.known_structures import index_of_crystals
-from phasepilot.models.networks.estimate import PhaseEstimate
-from phasepilot.models.networks.registry import load_model
+from phasepilot.models.benchmarks.turned_crystals import TurnedCrystal, ViewMaker, held_out_rows
+from phasepilot.models.errors import ModelsError
+from phasepilot.models.identification.known_structures import index_of_crystals, library_of
 from phasepilot.models.steering.policy import Sight
 from phasepilot.models.steering.rotation import RotationRule
 from phasepilot.models.steering.rotation_settings import RotationCost, RotationSettings
+from phasepilot.models.steering.spot_candidates import SpotCandidates
 from phasepilot.models.suggestion import Action
 
 SETTINGS = RotationSettings(
     start_deg=0.0,
     stop_deg=170.0,
-    largest_error=0.2,
+    largest_error=0.02,
     max_images=60,
     cost=RotationCost(speed_deg_per_s=20.0, settle_s=0.3, exposure_s=1.0, readout_s=0.1),
 )
@@ -48,123 +39,103 @@ _HALF = 1
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What one way of turning one crystal came to.
+    """What one way of turning one crystal came to; one entry an image.
 
     Attributes
     ----------
     times_s : tuple of float
-        After each image.
     is_right : tuple of bool
-        Whether the space group was right after each.
+        Whether the most probable candidate is the crystal.
     bounds : tuple of float
-        On the probability of error after each.
+        On the probability of error.
     """
 
-    times_s: tuple[float, ...]
-    is_right: tuple[bool, ...]
-    bounds: tuple[float, ...]
-
-
-Estimate = Callable[[list[float]], PhaseEstimate]
+    times_s: tuple[float, ...] = ()
+    is_right: tuple[bool, ...] = ()
+    bounds: tuple[float, ...] = ()
 
 
 def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
     """Return times and errors of each way of turning."""
-    network = _image_network()
-    maker = ViewMaker(network)
+    maker = ViewMaker(None)
     items: list[dict[str, Any]] = []
     curves: list[Course] = []
     for seed in range(options.n_seeds):
         rows = held_out_rows(options.structures, options.n_simulated, seed, half=_HALF)
         named = [(f"{number} {row.crystal.name}", row.crystal) for number, row in enumerate(rows)]
-        pattern = load_model(index=index_of_crystals(named))
+        index = index_of_crystals(named)
+        candidates = SpotCandidates(
+            library_of(index, np.arange(index.n_structures)),
+            maker.camera.geometry.wavelength_angstrom,
+            mosaicity_deg=SETTINGS.mosaicity_deg,
+            tolerance=SETTINGS.tolerance,
+        )
         for number, row in enumerate(rows):
             progress(f"seed {seed}", number, len(rows))
             try:
                 crystal = TurnedCrystal.of(row, maker, 100_000 * seed + number)
             except ModelsError:
                 continue  # nothing of it falls onto the detector
-            courses = courses_of(crystal, pattern, network)
+            courses = courses_of(crystal, named[number][0], candidates)
             curves.append(courses["equal_steps"])
             items += [
                 {"seed": seed, "crystal": named[number][0], "way": way, **_item(course)}
                 for way, course in courses.items()
             ]
     figures = tuple(_figures(items, curves, options.n_seeds))
-    notes = () if network else ("no network of images is there: patterns alone answer",)
-    return BenchmarkResult("turning crystals until they are known", figures, tuple(items), notes)
+    note = (
+        f"among {options.n_simulated} candidates; images of {SETTINGS.cost.exposure_s:g} s, an axis"
+        f" of {SETTINGS.cost.speed_deg_per_s:g} degree a second, a stop at an error of"
+        f" {SETTINGS.largest_error:g}"
+    )
+    return BenchmarkResult("turning crystals until they are known", figures, tuple(items), (note,))
 
 
-def _image_network() -> CakeEstimator | None:
-    try:
-        return load_image_model()
-    except UnknownModelError:
-        return None
-
-
-def courses_of(
-    crystal: TurnedCrystal, pattern: Estimator, network: CakeEstimator | None
-) -> dict[str, Course]:
+def courses_of(crystal: TurnedCrystal, name: str, candidates: SpotCandidates) -> dict[str, Course]:
     """Return the course of each way of turning a crystal."""
-    known: dict[tuple[float, ...], PhaseEstimate] = {}
 
-    def estimate(angles_deg: list[float]) -> PhaseEstimate:
-        key = tuple(angles_deg)
-        if key not in known:
-            known[key] = answer(crystal.seen(angles_deg), pattern, network, OF_SPOTS)
-        return known[key]
+    def in_steps(step_deg: float) -> Iterator[float]:
+        yield from np.arange(SETTINGS.start_deg + step_deg, SETTINGS.stop_deg + 1e-9, step_deg)
 
-    truth = crystal.space_group_number
-    equal = np.arange(SETTINGS.start_deg, SETTINGS.stop_deg + 1e-9, EQUAL_STEP_DEG).tolist()
-    fine = np.arange(SETTINGS.start_deg, SETTINGS.stop_deg + 1e-9, FINE_STEP_DEG).tolist()
+    def course(settings: RotationSettings, angles_deg: Iterator[float] | None) -> Course:
+        return turned(crystal, name, RotationRule(settings, candidates), angles_deg)
+
+    never = SETTINGS.model_copy(update={"largest_error": 1e-300, "least_views": 1e9})
+    no_giving_up = SETTINGS.model_copy(update={"least_views": 1e9})
     return {
-        "equal_steps": _in_steps(equal, estimate, truth, stops=False),
-        "equal_steps_and_stop": _in_steps(equal, estimate, truth, stops=True),
-        "fine_steps_and_stop": _in_steps(fine, estimate, truth, stops=True),
-        "steered": steered(estimate, truth),
+        "equal_steps": course(never, in_steps(EQUAL_STEP_DEG)),
+        "equal_steps_and_stop": course(no_giving_up, in_steps(EQUAL_STEP_DEG)),
+        "fine_steps_and_stop": course(no_giving_up, in_steps(FINE_STEP_DEG)),
+        "steered": course(SETTINGS, None),
     }
 
 
-def steered(estimate: Estimate, truth: int, settings: RotationSettings = SETTINGS) -> Course:
-    """Return the course that the rule takes."""
-    rule = RotationRule(settings)
-    state, angles, time_s = rule.first_state(), [settings.start_deg], _first_s(settings)
-    course = Course((), (), ())
+def turned(
+    crystal: TurnedCrystal, name: str, rule: RotationRule, angles_deg: Iterator[float] | None
+) -> Course:
+    """Return the course through these angles, or where the rule turns to; it ends at its stop."""
+    settings, state, course = rule.settings, rule.first_state(), Course()
+    angle, time_s = settings.start_deg, settings.cost.seconds(0.0)
     while True:
-        found = estimate(angles)
-        course = _after(course, time_s, found, truth)
-        sight = Sight(seq_num=len(angles), axis_value=angles[-1], elapsed_s=time_s, estimate=found)
+        sight = Sight(
+            seq_num=len(course.times_s) + 1,
+            axis_value=angle,
+            elapsed_s=time_s,
+            pattern=crystal.seen([angle]).pattern,
+        )
         suggestion, state = rule.advise(state, sight)
+        course = Course(
+            (*course.times_s, time_s),
+            (*course.is_right, suggestion.answer == name),
+            (*course.bounds, suggestion.error_bound),
+        )
         if suggestion.action is Action.STOP:
             return course
-        time_s += settings.cost.seconds(suggestion.region_start - angles[-1])
-        angles.append(suggestion.region_start)
-
-
-def _in_steps(
-    angles_deg: Sequence[float], estimate: Estimate, truth: int, *, stops: bool
-) -> Course:
-    time_s, course = _first_s(SETTINGS), Course((), (), ())
-    for number in range(1, len(angles_deg) + 1):
-        found = estimate(list(angles_deg[:number]))
-        course = _after(course, time_s, found, truth)
-        if stops and course.bounds[-1] <= SETTINGS.largest_error:
-            break
-        if number < len(angles_deg):
-            time_s += SETTINGS.cost.seconds(angles_deg[number] - angles_deg[number - 1])
-    return course
-
-
-def _first_s(settings: RotationSettings) -> float:
-    return settings.cost.seconds(0.0)
-
-
-def _after(course: Course, time_s: float, found: PhaseEstimate, truth: int) -> Course:
-    return Course(
-        (*course.times_s, time_s),
-        (*course.is_right, found.space_group_number == truth),
-        (*course.bounds, float(1 - found.space_group_probabilities.max())),
-    )
+        following = suggestion.region_start if angles_deg is None else next(angles_deg, None)
+        if following is None:
+            return course
+        time_s += settings.cost.seconds(following - angle)
+        angle = float(following)
 
 
 def _item(course: Course) -> dict[str, Any]:
@@ -180,7 +151,7 @@ def _figures(items: list[dict[str, Any]], curves: list[Course], n_seeds: int) ->
     quantities = {
         "time_s": "mean seconds of a crystal: moves, exposures and read-outs",
         "n_images": "mean images of a crystal",
-        "is_right": "share of crystals whose space group is named at the end",
+        "is_right": "share of crystals that are named at the end",
         "bound": "mean stated probability that the answer is wrong, at the end",
     }
     ways = list(dict.fromkeys(item["way"] for item in items))

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from phasepilot.models.benchmarks.benchmark_result import Estimator
 from phasepilot.models.benchmarks.held_out_patterns import structure_table, write_random_rows
 from phasepilot.models.diffraction.crystals.structure_table import TableRow, read_structures
 from phasepilot.models.diffraction.images.azimuthal_outliers import find_spots
@@ -25,7 +24,6 @@ from phasepilot.models.diffraction.images.polar_views import cake_of_polar
 from phasepilot.models.diffraction.images.rotating_crystal import CrystalCamera, Grain
 from phasepilot.models.errors import CrystalError
 from phasepilot.models.estimation.crystal_views import CakeEstimator, CrystalViews
-from phasepilot.models.estimation.view_combination import Powers, joined
 from phasepilot.models.networks.estimate import PhaseEstimate
 
 # Counts in the brightest spot of a usual view, and of a pixel beside it.
@@ -33,7 +31,6 @@ _SPOT_COUNTS, _BACKGROUND_COUNTS = 2e4, 1.0
 _USUAL_DEG = np.arange(-90.0, 90.0, 20.0)
 _ROWS_PER_STRUCTURE = 60
 _LARGEST_VOLUME_CUBIC_ANGSTROM = 2500.0
-_SET_LEVEL = 0.9
 
 
 def camera() -> CrystalCamera:
@@ -168,13 +165,3 @@ class TurnedCrystal:
         for one in others:
             views = views.with_view(one.polar, one.estimate)
         return views
-
-
-def answer(
-    views: CrystalViews, pattern: Estimator, image: CakeEstimator | None, powers: Powers
-) -> PhaseEstimate:
-    """Return what pattern and images say together, as the agent does."""
-    of_pattern = pattern.predict(views.pattern)
-    if image is None or not views.estimates:
-        return of_pattern
-    return joined(of_pattern, image.fuse(views.estimates), powers, set_level=_SET_LEVEL)

@@ -247,7 +247,9 @@ def seen_lines(pattern: Pattern) -> SeenLines:
     usual = median_filter(above, min(_NEARBY_BINS, bins.size), mode="nearest")
     sigma = median_filter(np.abs(above - usual), min(_NEARBY_BINS, bins.size), mode="nearest")
     least = _LINE_SIGMA * np.maximum(sigma / _MAD_PER_SIGMA, 1e-9)
-    low, high = pattern.q_per_angstrom[known[[0, -1]]]
+    # What is near the beam stop has no background on both sides.
+    low = pattern.q_per_angstrom[min(known[0] + half_window, bins.size - 1)]
+    high = pattern.q_per_angstrom[known[-1]]
     limits = (float(low), float(high * _WHOLE_RINGS))
     places, _ = find_peaks(np.where(above - usual > least, above, 0.0), distance=2)
     q = pattern.q_per_angstrom
