@@ -28,6 +28,8 @@ _HALF_TURN_DEG = 180.0
 # itself nor one without news makes all angles look alike.
 _RATES = (0.02, 5.0)
 _LEAST_BOUND = 1e-12
+# Of a view: a range that holds less news is seen.
+_NOTHING_LEFT = 0.5
 _N_ANSWERS = {"crystal_system": 7, "extinction_class": 97, "space_group": 230}
 # Two angles are one where the axis reads them so near to each other.
 _SAME_DEG = 1e-3
@@ -150,13 +152,7 @@ class RotationRule:
 
     def _next(self, state: Views, now: float, belief: Belief) -> Suggestion:
         settings, bound = self.settings, belief.bound
-        # Angles twice the width of a view apart show nearly nothing of each other.
-        stride = max(1, round(2 * settings.view_width_deg / settings.grid_deg))
-        left = float(self._novelty(settings.angles_deg[::stride], state.angles_deg).sum())
-        if (
-            state.n_new >= settings.least_views
-            and float(belief.expected_bound(np.array(left))) > settings.largest_error
-        ):
+        if self._is_in_vain(state, belief):
             told = (
                 f"the views that are left in the range would hardly bring the error, now"
                 f" {bound:.2g}, below {settings.largest_error:g}; stop"
@@ -184,6 +180,19 @@ class RotationRule:
             answer=belief.answer,
             answer_probability=1 - bound if belief.answer else math.nan,
         )
+
+    def _is_in_vain(self, state: Views, belief: Belief) -> bool:
+        """Say whether all that is left of the range would not settle it."""
+        settings = self.settings
+        if state.n_new < settings.least_views:
+            return False
+        # Angles twice the width of a view apart show nearly nothing of each other.
+        stride = max(1, round(2 * settings.view_width_deg / settings.grid_deg))
+        left = float(self._novelty(settings.angles_deg[::stride], state.angles_deg).sum())
+        if self.candidates is not None:
+            # Views differ much, and the next one may be the one that decides.
+            return left < _NOTHING_LEFT
+        return float(belief.expected_bound(np.array(left))) > settings.largest_error
 
     def _novelty(self, angles_deg: FloatArray, taken_deg: tuple[float, ...]) -> FloatArray:
         """Return which part of a view at each angle none of those taken has shown, 0 to 1."""
