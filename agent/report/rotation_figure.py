@@ -96,11 +96,11 @@ def _draw_image(panel: Axes, image: NDArray[np.integer], title: str) -> None:
     _titled(panel, title)
     shown = np.where(image < 0, np.nan, image.astype(np.float64))
     # Spots are a pixel or two wide: without a little spread they vanish in a small picture.
-    highest = max(float(np.nanpercentile(shown, 99.95)), 1.0)
+    spread = _widened(shown)
+    lowest = float(np.nanmedian(spread))
+    highest = lowest + max(0.3 * float(np.nanmax(spread) - lowest), 1.0)
     panel.set_facecolor("#d8d8d8")
-    panel.imshow(
-        _widened(shown), cmap="magma_r", norm=PowerNorm(0.4, vmin=0, vmax=highest), resample=False
-    )
+    panel.imshow(spread, cmap="magma_r", norm=PowerNorm(0.5, vmin=lowest, vmax=highest, clip=True))
     panel.set_xticks([])
     panel.set_yticks([])
 
@@ -113,7 +113,7 @@ def _widened(image: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draw_attribution(panel: Axes, image: NDArray[np.int32], attribution: Float32Array) -> None:
-    _titled(panel, "c   what speaks for the answer (red) and against it (blue)")
+    _titled(panel, "c   for the networks' answer (red), against it (blue)")
     largest = max(float(np.nanmax(np.abs(attribution))), 1e-9)
     panel.set_facecolor("#d8d8d8")
     panel.imshow(attribution, cmap="RdBu_r", vmin=-largest, vmax=largest)
@@ -185,5 +185,5 @@ def _draw_doubt(panel: Axes, record: RotationRecord) -> None:
     panel.set_ylim(0, 1.02)
     panel.set_xlabel("beam time (s)", fontsize=_NORMAL)
     if known:
-        panel.legend(fontsize=_SMALL, frameon=False, loc="upper right")
+        panel.legend(fontsize=_SMALL, frameon=False, loc="upper center")
     panel.spines[["top", "right"]].set_visible(False)
