@@ -100,6 +100,9 @@ class PhaseAgent:
         image = configuration.image
         self._image_files = {} if image is None else {"agent_image_sha256": files_sha256(image)}
         network = image_network or _image_network(configuration)
+        if network is not None:
+            self._image_files["agent_image_model"] = network.card.name
+            self._image_files["agent_image_model_sha256"] = network.card.sha256
         self._pipeline = FramePipeline(configuration, self._model, steerer, cells, network)
         self._reader = FrameReader(configuration)
         self._assets = AssetReader(configuration.assets.wait_s)

@@ -249,7 +249,11 @@ def _recorded_configuration(settings: Mapping[str, Any]) -> AgentConfiguration:
 
 def _model_problems(settings: Mapping[str, Any], agent: PhaseAgent) -> list[str]:
     now = agent.settings()
-    judges = {"agent_model_sha256": "network", "agent_image_sha256": "geometry or mask of images"}
+    judges = {
+        "agent_model_sha256": "network",
+        "agent_image_sha256": "geometry or mask of images",
+        "agent_image_model_sha256": "network of images",
+    }
     return [
         f"the run was judged by another {what} (sha256 {str(settings[key])[:12]}, now"
         f" {str(now.get(key))[:12]})"

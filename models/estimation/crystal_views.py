@@ -12,6 +12,7 @@ from phasepilot.models.diffraction.images.cake_grid import CakeGrid
 from phasepilot.models.diffraction.images.frame_reduction import PolarImage
 from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.networks.estimate import PhaseEstimate
+from phasepilot.models.networks.image_card import ImageModelCard
 from phasepilot.models.pattern import Pattern
 
 _LEAST_WEIGHT = 1e-3
@@ -19,6 +20,11 @@ _LEAST_WEIGHT = 1e-3
 
 class CakeEstimator(Protocol):
     """What makes estimates of images; `phasepilot.models.estimation.image_model.ImageModel`."""
+
+    @property
+    def card(self) -> ImageModelCard:
+        """What the network is."""
+        ...
 
     @property
     def grid(self) -> CakeGrid:
