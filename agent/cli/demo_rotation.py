@@ -109,7 +109,7 @@ def _turned(
             *RANGE_DEG,
             step=EQUAL_STEP_DEG,
             advisor=agent if is_steered else None,
-            advice_timeout_s=30.0,
+            advice_timeout_s=120.0,
             clock=beamline.clock,
             md={"sample": {"name": CRYSTAL}, "purpose": "phasepilot demo"},
         )
