@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phasepilot.models.arrays import Float32Array
 from phasepilot.models.diffraction.images.detector_effects import air_scatter, radius_px
 from phasepilot.models.diffraction.images.rotating_crystal import CrystalCamera
 from phasepilot.sim_devices.clock import Clock
@@ -15,6 +14,8 @@ from phasepilot.sim_devices.diamond_anvil_cell import DiamondAnvilCell
 from phasepilot.sim_devices.exposing_detector import ExposingDetector
 from phasepilot.sim_devices.faults import CountingFault
 from phasepilot.sim_devices.grain_sample import GrainSample
+
+Float32Array = NDArray[np.float32]
 
 # What the brightest spot holds in a second at a usual angle, and the background beside it.
 DEFAULT_SPOT_RATE_PER_S = 2e4

@@ -40,7 +40,9 @@ def rotation_configuration(library: Path, poni: Path, network: str | None) -> "A
 
     return AgentConfiguration(
         intensity_field="detector_image",
-        image=ImageSettings(poni=str(poni), views="one_crystal", n_bins=1000, network=network),
+        image=ImageSettings.model_validate(
+            {"poni": str(poni), "views": "one_crystal", "n_bins": 1000, "network": network}
+        ),
         wavelength_field="detector_wavelength_angstrom",
         exposure_field="detector_exposure_s",
         axis_field="omega_setpoint_deg",

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from phasepilot.agent.report.figure import ACTION_MARKS, DPI, FOUND, INK, MUTED
@@ -151,7 +152,7 @@ def _draw_posterior(panel: Axes, record: RotationRecord) -> None:
     best = int(np.nan_to_num(known[-1]).argmax())
     label = f"network's space group: {best + 1} {space_group_symbol(best + 1)}"
     panel.plot(numbers, known[:, best], "--", color=INK, lw=1, label=label)
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_ylim(0, 1.02)
     panel.set_xlabel("image", fontsize=_NORMAL)
     panel.set_ylabel("probability", fontsize=_NORMAL)
