@@ -114,7 +114,7 @@ def _widened(image: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draw_attribution(panel: Axes, image: NDArray[np.int32], attribution: Float32Array) -> None:
-    _titled(panel, "c   for the networks' answer (red), against it (blue)")
+    _titled(panel, "c   for (red) and against the answer")
     largest = max(float(np.nanmax(np.abs(attribution))), 1e-9)
     panel.set_facecolor("#d8d8d8")
     panel.imshow(attribution, cmap="RdBu_r", vmin=-largest, vmax=largest)
