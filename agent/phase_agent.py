@@ -24,6 +24,7 @@ from phasepilot.agent.image_reduction import files_sha256
 from phasepilot.agent.run_history import RunHistory, RunReport
 from phasepilot.agent.steering import Steerer
 from phasepilot.agent.worker import Worker
+from phasepilot.models.estimation.crystal_views import CakeEstimator
 from phasepilot.models.identification.known_structures import open_known_structures
 from phasepilot.models.identification.search_index import SearchIndex
 from phasepilot.models.networks.registry import PhaseModel, load_model
@@ -49,6 +50,15 @@ def known_structures(library: str | None) -> SearchIndex | None:
     return index
 
 
+def _image_network(configuration: AgentConfiguration) -> CakeEstimator | None:
+    image = configuration.image
+    if image is None or image.network is None:
+        return None
+    from phasepilot.models.estimation.image_model import load_image_model
+
+    return load_image_model(image.network, set_level=configuration.set_level)
+
+
 class PhaseAgent:
     """Names the phase in every frame, follows the lattice and suggests what to do next.
 
@@ -68,6 +78,8 @@ class PhaseAgent:
         Instead of the one that the configuration names.
     index : SearchIndex, optional
         The known phases, instead of opening the library that the configuration names.
+    image_network : CakeEstimator, optional
+        Instead of the network of images that the configuration names.
     """
 
     def __init__(
@@ -76,6 +88,7 @@ class PhaseAgent:
         *,
         model: PhaseModel | None = None,
         index: SearchIndex | None = None,
+        image_network: CakeEstimator | None = None,
     ) -> None:
         self.configuration = configuration
         index = index or known_structures(configuration.library)
@@ -86,7 +99,11 @@ class PhaseAgent:
         cells = CellMeasurement(index, configuration.marker)
         image = configuration.image
         self._image_files = {} if image is None else {"agent_image_sha256": files_sha256(image)}
-        self._pipeline = FramePipeline(configuration, self._model, steerer, cells)
+        network = image_network or _image_network(configuration)
+        if network is not None:
+            self._image_files["agent_image_model"] = network.card.name
+            self._image_files["agent_image_model_sha256"] = network.card.sha256
+        self._pipeline = FramePipeline(configuration, self._model, steerer, cells, network)
         self._reader = FrameReader(configuration)
         self._assets = AssetReader(configuration.assets.wait_s)
         self._histories: OrderedDict[str, RunHistory] = OrderedDict()

@@ -48,13 +48,15 @@ class Experiment(StrEnum):
     COMPRESSION = "compression"
     SCAN = "scan"
     SCREENING = "screening"
+    ROTATION = "rotation"
 
 
 def demo(
     experiment: Annotated[
         Experiment,
         typer.Option(
-            help="A sample under pressure, a powder on a 2-theta arm, or a library of samples."
+            help="A sample under pressure, a powder on a 2-theta arm, a library of samples, or a"
+            " crystal that is turned."
         ),
     ] = Experiment.COMPRESSION,
     material: Annotated[str, typer.Option(help="Under compression: KCl, Si or Fe.")] = "KCl",
@@ -73,8 +75,8 @@ def demo(
 
     A real RunEngine, simulated devices and the agent in lock-step. Under compression a sample in a
     diamond anvil cell changes its phase, and a real Tiled server on this machine keeps the run;
-    report.html and report.png tell what happened. A scan and a screening write scan.png and
-    screening.png, and run in the virtual time of the beamline.
+    report.html and report.png tell what happened. Scan, screening and rotation write scan.png,
+    screening.png or rotation.png, and run in the virtual time of the beamline.
     """
     with reporting_errors():
         if experiment is Experiment.SCAN:
@@ -85,6 +87,10 @@ def demo(
             from phasepilot.agent.cli.demo_screening import run_screening_demo
 
             run_screening_demo(out, seed=seed, is_steered=not no_steer)
+        elif experiment is Experiment.ROTATION:
+            from phasepilot.agent.cli.demo_rotation import run_rotation_demo
+
+            run_rotation_demo(out, seed=seed, is_steered=not no_steer)
         else:
             _compress(material, out, seed=seed, is_steered=not no_steer, serves=keep_serving)
 
