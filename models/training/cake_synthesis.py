@@ -65,11 +65,11 @@ class CakeRecipe:
 
     shares: Mapping[CakeKind, float] = field(
         default_factory=lambda: {
-            "ideal": 0.55,
+            "ideal": 0.05,
             "zone": 0.2,
-            "crystal": 0.12,
-            "grains": 0.03,
-            "powder": 0.1,
+            "crystal": 0.3,
+            "grains": 0.2,
+            "powder": 0.25,
         }
     )
     scaling: float = 0.06
