@@ -58,7 +58,11 @@ class AnalysisRun:
         self._sink(
             "event",
             self._stream.compose_event(
-                data=values, timestamps=dict.fromkeys(values, time), time=time
+                # Ours, and valid by a test; to prove it each time takes half a millisecond.
+                data=values,
+                timestamps=dict.fromkeys(values, time),
+                time=time,
+                validate=False,
             ),
         )
 

@@ -11,7 +11,7 @@ from phasepilot.agent.errors import AgentError
 from phasepilot.agent.frame_loading import summed_exposures
 from phasepilot.agent.frames import Frame
 from phasepilot.agent.ignored_ranges import without_ignored
-from phasepilot.agent.image_reduction import ImageReduction
+from phasepilot.agent.image_reduction import ImageReduction, ReducedImage
 from phasepilot.models.arrays import FloatArray
 from phasepilot.models.errors import ModelsError, PatternError
 from phasepilot.models.growing_pattern import evenly_exposed, merged_points
@@ -33,14 +33,19 @@ class CountedPattern:
         None where nobody said.
     monitor : float or None
         What the normalisation monitor read.
-    remarks : tuple of str
-        What a person should know of the image.
+    image : ReducedImage or None
+        What the pattern was made of, where that was an image.
     """
 
     pattern: Pattern
     exposure_s: FloatArray | None
     monitor: float | None = None
-    remarks: tuple[str, ...] = ()
+    image: ReducedImage | None = None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know of the image."""
+        return () if self.image is None else self.image.remarks
 
     @property
     def evenly_exposed(self) -> Pattern:
@@ -109,7 +114,7 @@ class FramePatterns:
         wavelength = _wavelength(frame, wanted.energy_unit) if is_told or is_named else None
         reduced = images.pattern(image, wavelength)
         counted = _with_exposure(reduced.pattern, frame.exposure_s, n_exposures)
-        return replace(counted, remarks=reduced.remarks)
+        return replace(counted, image=reduced)
 
 
 def pattern_of(frame: Frame, *, unit: str = "keV") -> Pattern:

@@ -2,15 +2,17 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phasepilot.agent.cell_measurement import CellMeasurement, CellMemory
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.errors import AgentError
 from phasepilot.agent.frame_pattern import CountedPattern, FramePatterns
 from phasepilot.agent.frames import Frame
+from phasepilot.agent.image_answers import ImageAnswers
 from phasepilot.agent.steering import Steerer
 from phasepilot.models.errors import ModelsError
+from phasepilot.models.estimation.crystal_views import CakeEstimator, CrystalViews
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
@@ -20,6 +22,9 @@ from phasepilot.models.tracking.back_and_forth import advance_from_unchanged
 from phasepilot.models.tracking.phase_state import PhaseState
 from phasepilot.models.tracking.phase_tracker import advance
 from phasepilot.models.tracking.tracker_state import TrackerState
+
+if TYPE_CHECKING:
+    from phasepilot.models.diffraction.images.image_kind import ImageStatement
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +46,15 @@ class Memory:
     cells : CellMemory
     monitor : float or None
         What the normalisation monitor read at the first frame.
+    views : CrystalViews or None
+        Images so far of a crystal that is turned.
     """
 
     tracker: TrackerState | None
     steering: Any
     cells: CellMemory
     monitor: float | None = None
+    views: CrystalViews | None = None
 
 
 NOTHING_REMEMBERED = Memory(None, None, CellMemory())
@@ -61,12 +69,14 @@ class FramePipeline:
         model: PhaseModel,
         steerer: Steerer,
         cells: CellMeasurement,
+        image_network: CakeEstimator | None = None,
     ) -> None:
         self._configuration = configuration
         self._model = model
         self._steerer = steerer
         self._cells = cells
         self._patterns = FramePatterns(configuration)
+        self._images = ImageAnswers(configuration, image_network)
 
     def prepare(self, image_shape: tuple[int, int]) -> None:
         """Set up what images of that shape need, before the first of them comes."""
@@ -76,6 +86,9 @@ class FramePipeline:
         """Return the advice on a frame and what to remember; bad frames leave the memory as is."""
         try:
             counted = self._patterns.of(frame)
+            looked = self._images.look(memory.views, counted)
+            # A rule is shown this orientation only, the networks all of them.
+            shown, counted = counted, looked.counted
             monitor = memory.monitor or counted.monitor
             even = counted.normalised(monitor).evenly_exposed
             pattern = prepare_pattern(even, self._model.card.preprocessing)
@@ -84,19 +97,22 @@ class FramePipeline:
         phase, tracker = self._tracked(memory.tracker, frame, pattern)
         if phase is not None and phase.is_beam_lost:
             return Advice.none(frame.seq_num, _BEAM_LOST), memory
-        estimate, problem = self._estimate(frame, pattern)
-        suggestion, steering = self._steer(memory, frame, counted, phase, estimate)
+        of_pattern, problem = self._estimate(frame, pattern)
+        estimate, image_problem = self._images.joined(looked, of_pattern)
+        suggestion, steering = self._steer(memory, frame, shown, phase, estimate)
         cell, cells = self._cells.measure(memory.cells, pattern, estimate)
-        problem = " ".join((problem, *counted.remarks)).strip()
-        advice = _advice(frame, suggestion, phase, estimate, problem, cell)
-        return advice, Memory(tracker, steering, cells, monitor)
+        problem = " ".join((problem, image_problem, *counted.remarks)).strip()
+        stated = {} if counted.image is None else _stated(counted.image.statement)
+        advice = _advice(frame, suggestion, phase, estimate, problem, {**cell, **stated})
+        views = looked.views if self._images.is_one_crystal else None
+        return advice, Memory(tracker, steering, cells, monitor, views)
 
     def _tracked(
         self, before: TrackerState | None, frame: Frame, pattern: PreparedPattern
     ) -> tuple[PhaseState | None, TrackerState | None]:
         """Return what the sample is at, and what the next frame is compared with."""
-        # A pattern that grows shows new lines because it is longer, not because the sample changed.
-        if self._configuration.frame == "points":
+        # A pattern that grows and a crystal that is turned show new lines of the same sample.
+        if self._configuration.frame == "points" or self._images.is_one_crystal:
             return None, None
         settings = self._configuration.tracker
         if self._steerer.returns:
@@ -153,7 +169,7 @@ def _advice(
     phase: PhaseState | None,
     estimate: PhaseEstimate | None,
     problem: str,
-    cell: dict[str, object],
+    further: dict[str, object],
 ) -> Advice:
     return Advice(
         frame_seq_num=frame.seq_num,
@@ -162,8 +178,12 @@ def _advice(
         **({} if phase is None else _tracked(phase)),  # type: ignore[arg-type]
         **suggestion.columns(),  # type: ignore[arg-type]
         **({} if estimate is None else _named(estimate)),  # type: ignore[arg-type]
-        **cell,  # type: ignore[arg-type]
+        **further,  # type: ignore[arg-type]
     )
+
+
+def _stated(statement: "ImageStatement") -> dict[str, object]:
+    return {"image_kind": statement.kind.value, "image_reason": statement.reason}
 
 
 def _tracked(phase: PhaseState) -> dict[str, object]:

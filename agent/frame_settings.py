@@ -1,9 +1,9 @@
 """The parts of a configuration that are about files and images."""
 
 import re
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from phasepilot.agent.known_lines import MATERIALS
 
@@ -37,6 +37,12 @@ class ImageSettings(_Settings):
     n_bins, n_chi : int
         Points of the pattern over all angles, and sectors of the azimuth that spots are looked for
         in.
+    network : str or None
+        Name of the network that looks at the image itself, beside that of the pattern; None leaves
+        the answer to the pattern.
+    views : {"separate", "one_crystal"}
+        Whether the images of a run are of one crystal that is turned: they are then added up, and
+        what each says is fused.
     """
 
     poni: str
@@ -52,6 +58,16 @@ class ImageSettings(_Settings):
     spots: Literal["keep", "remove"] = "keep"
     n_bins: int = Field(1500, ge=64, le=20_000)
     n_chi: int = Field(180, ge=24, le=720)
+    network: str | None = None
+    views: Literal["separate", "one_crystal"] = "separate"
+
+    @model_validator(mode="after")
+    def _check_views(self) -> Self:
+        if self.views == "one_crystal" and self.spots == "remove":
+            raise ValueError(
+                "a crystal shows nothing but spots; leave spots: remove out, or views: one_crystal"
+            )
+        return self
 
 
 class IgnoreSettings(_Settings):

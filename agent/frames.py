@@ -96,6 +96,7 @@ class _OpenRun:
     start: Mapping[str, Any]
     scan: GrowingScan = field(default_factory=GrowingScan)
     last: tuple[_Stream, JoinedRow] | None = None
+    judged: JoinedRow | None = None
     streams: dict[str, _Stream] = field(default_factory=dict)
     descriptors: dict[str, str] = field(default_factory=dict)
     baseline: dict[str, Any] = field(default_factory=dict)
@@ -171,6 +172,9 @@ class FrameReader:
         for stream in run.streams.values() if run else ():
             for row in stream.join.finish() if stream.join else ():
                 yield self._frame_of(run_uid, stream, row)
+        # The points since the growing pattern was last looked at: nobody may have asked at all.
+        if run is not None and run.last is not None and run.last[1] is not run.judged:
+            yield self._grown_frame(run_uid, run, *run.last)
 
     def _describe(self, doc: Mapping[str, Any]) -> None:
         run = self._runs.get(doc["run_start"])
@@ -325,7 +329,7 @@ class FrameReader:
         )
         run.last = (stream, row)
         if row.seq_num % wanted.judge_every == 0:
-            yield self._grown_frame(run_uid, run.scan, stream, row)
+            yield self._grown_frame(run_uid, run, stream, row)
 
     def grown(self, run_uid: str, stream: str, seq_num: int) -> Frame | None:
         """Return the growing pattern as it stands after the event of that number; None if not."""
@@ -334,12 +338,11 @@ class FrameReader:
             return None
         if run.scan.last_seq_num != seq_num:
             return None
-        return self._grown_frame(run_uid, run.scan, *run.last)
+        return self._grown_frame(run_uid, run, *run.last)
 
-    def _grown_frame(
-        self, run_uid: str, scan: GrowingScan, stream: _Stream, row: JoinedRow
-    ) -> Frame:
-        places, counts, exposure_s = scan.columns()
+    def _grown_frame(self, run_uid: str, run: _OpenRun, stream: _Stream, row: JoinedRow) -> Frame:
+        run.judged = row
+        places, counts, exposure_s = run.scan.columns()
         frame = self._frame_of(run_uid, stream, row)
         if self._configuration.q_field:
             geometry = replace(frame.geometry, q_per_angstrom=places)

@@ -18,7 +18,12 @@ from phasepilot.models.pattern import Pattern
 
 if TYPE_CHECKING:
     from phasepilot.models.diffraction.images.frame_condition import FrameCondition
-    from phasepilot.models.diffraction.images.frame_reduction import Corrections, FrameReducer
+    from phasepilot.models.diffraction.images.frame_reduction import (
+        Corrections,
+        FrameReducer,
+        PolarImage,
+    )
+    from phasepilot.models.diffraction.images.image_kind import ImageStatement
 
 # The wavelength is known with each frame; where a pixel is, is an angle and does not depend on it.
 _ANY_WAVELENGTH_ANGSTROM = 1.0
@@ -36,12 +41,18 @@ class ReducedImage:
 
     Attributes
     ----------
+    polar : PolarImage
+        The image unrolled, spots and all.
+    statement : ImageStatement
+        What the image shows.
     remarks : tuple of str
         Sentences; empty for an image that is as it should be.
     """
 
     pattern: Pattern
+    polar: "PolarImage"
     condition: "FrameCondition"
+    statement: "ImageStatement"
     remarks: tuple[str, ...]
 
 
@@ -80,6 +91,7 @@ class ImageReduction:
         """
         from phasepilot.models.diffraction.images.azimuthal_outliers import find_spots
         from phasepilot.models.diffraction.images.frame_condition import frame_condition
+        from phasepilot.models.diffraction.images.image_kind import image_statement
         from phasepilot.models.diffraction.images.polar_views import pattern_of_polar
 
         turned = _TURNS[self._settings.orientation](image)
@@ -98,7 +110,13 @@ class ImageReduction:
             wavelength_angstrom or self.poni_wavelength(reducer.geometry.shape),
             is_left_out=spots.is_spot if removes else None,
         )
-        return ReducedImage(pattern, condition, condition.remarks(spots_removed=removes))
+        return ReducedImage(
+            pattern,
+            polar,
+            condition,
+            image_statement(polar, spots, condition),
+            condition.remarks(spots_removed=removes),
+        )
 
     def poni_wavelength(self, shape: tuple[int, int]) -> float:
         """Return the wavelength that the .poni file states.

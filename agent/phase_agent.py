@@ -24,6 +24,7 @@ from phasepilot.agent.image_reduction import files_sha256
 from phasepilot.agent.run_history import RunHistory, RunReport
 from phasepilot.agent.steering import Steerer
 from phasepilot.agent.worker import Worker
+from phasepilot.models.estimation.crystal_views import CakeEstimator
 from phasepilot.models.identification.known_structures import open_known_structures
 from phasepilot.models.identification.search_index import SearchIndex
 from phasepilot.models.networks.registry import PhaseModel, load_model
@@ -49,6 +50,15 @@ def known_structures(library: str | None) -> SearchIndex | None:
     return index
 
 
+def _image_network(configuration: AgentConfiguration) -> CakeEstimator | None:
+    image = configuration.image
+    if image is None or image.network is None:
+        return None
+    from phasepilot.models.estimation.image_model import load_image_model
+
+    return load_image_model(image.network, set_level=configuration.set_level)
+
+
 class PhaseAgent:
     """Names the phase in every frame, follows the lattice and suggests what to do next.
 
@@ -68,6 +78,8 @@ class PhaseAgent:
         Instead of the one that the configuration names.
     index : SearchIndex, optional
         The known phases, instead of opening the library that the configuration names.
+    image_network : CakeEstimator, optional
+        Instead of the network of images that the configuration names.
     """
 
     def __init__(
@@ -76,6 +88,7 @@ class PhaseAgent:
         *,
         model: PhaseModel | None = None,
         index: SearchIndex | None = None,
+        image_network: CakeEstimator | None = None,
     ) -> None:
         self.configuration = configuration
         index = index or known_structures(configuration.library)
@@ -86,7 +99,11 @@ class PhaseAgent:
         cells = CellMeasurement(index, configuration.marker)
         image = configuration.image
         self._image_files = {} if image is None else {"agent_image_sha256": files_sha256(image)}
-        self._pipeline = FramePipeline(configuration, self._model, steerer, cells)
+        network = image_network or _image_network(configuration)
+        if network is not None:
+            self._image_files["agent_image_model"] = network.card.name
+            self._image_files["agent_image_model_sha256"] = network.card.sha256
+        self._pipeline = FramePipeline(configuration, self._model, steerer, cells, network)
         self._reader = FrameReader(configuration)
         self._assets = AssetReader(configuration.assets.wait_s)
         self._histories: OrderedDict[str, RunHistory] = OrderedDict()
@@ -125,11 +142,7 @@ class PhaseAgent:
 
     def ingest(self, frame: Frame) -> Advice:
         """Judge one frame now, in this thread, and return the advice."""
-        history = self._history_for(frame.run_uid)
-        try:
-            advice = history.judge(loaded(frame, self._assets))
-        except AgentError as error:
-            advice = history.skip(frame.seq_num, str(error))
+        advice = self._judge(frame)
         self._publish(frame, advice)
         return advice
 
@@ -203,9 +216,16 @@ class PhaseAgent:
             skipped = replace(frame, intensity=None)
             self._worker.submit(lambda: self._answer(skipped, future, self._skip))
 
+    def _judge(self, frame: Frame) -> Advice:
+        history = self._history_for(frame.run_uid)
+        try:
+            return history.judge(loaded(frame, self._assets))
+        except AgentError as error:
+            return history.skip(frame.seq_num, str(error))
+
     def _judge_waiting(self, frame: Frame) -> Advice:
         self._add_waiting(-int(getattr(frame.intensity, "nbytes", 0)))
-        return self.ingest(frame)
+        return self._judge(frame)
 
     def _add_waiting(self, n_bytes: int) -> None:
         with self._waiting_lock:
@@ -215,21 +235,23 @@ class PhaseAgent:
         self, frame: Frame, future: "Future[Advice]", judge: Callable[[Frame], Advice]
     ) -> None:
         try:
-            future.set_result(judge(frame))
+            advice = judge(frame)
+            # First the plan, which waits; then whoever watches.
+            future.set_result(advice)
+            self._publish(frame, advice)
         except Exception as error:  # a plan is waiting for this future: it gets a sentence instead
             logger.exception("run %s, frame %d could not be judged", frame.run_uid, frame.seq_num)
             problem = f"the agent failed on this frame ({type(error).__name__}: {error})"
             self._note(f"frame {frame.seq_num}: {problem}")
-            future.set_result(Advice.none(frame.seq_num, problem))
+            if not future.done():
+                future.set_result(Advice.none(frame.seq_num, problem))
 
     def _skip(self, frame: Frame) -> Advice:
         problem = (
             f"skipped: {MAX_WAITING_BYTES >> 20} MiB of frames were waiting already; frames come"
             " faster than they can be judged"
         )
-        advice = self._history_for(frame.run_uid).skip(frame.seq_num, problem)
-        self._publish(frame, advice)
-        return advice
+        return self._history_for(frame.run_uid).skip(frame.seq_num, problem)
 
     def _history_for(self, run_uid: str) -> RunHistory:
         history = self._histories.get(run_uid)

@@ -25,6 +25,7 @@ _NO_CONFIGURATION = (
     " it was not steered by phasepilot: give the configuration with --config."
 )
 _SUGGESTED = frozenset(column.name for column in fields(Suggestion))
+_ADVICE = frozenset(column.name for column in fields(Advice))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ class Replay:
         self._settings: dict[str, Any] = {}
         self._agent_descriptors: set[str] = set()
         self._recorded: dict[int, Advice] = {}
+        # Records of older versions have fewer columns.
+        self._recorded_columns = _ADVICE
         self._run_uid = ""
         if configuration is not None:
             self._begin(configuration)
@@ -128,6 +131,7 @@ class Replay:
             columns = {
                 key.removeprefix(f"{AGENT_STREAM}_"): value for key, value in doc["data"].items()
             }
+            self._recorded_columns = self._recorded_columns & frozenset(columns)
             recorded = Advice.from_values(columns)
             self._recorded[recorded.frame_seq_num] = recorded
             # A growing pattern is judged when a plan asks: ask where the plan did.
@@ -156,7 +160,7 @@ class Replay:
                 "an order of samples decided here, by what was known of all of them; one sample's"
                 " run cannot repeat that, and its suggestions are not compared"
             )
-        left_out = _SUGGESTED if is_ordered else ()
+        left_out = (_SUGGESTED if is_ordered else frozenset()) | (_ADVICE - self._recorded_columns)
         return ReplayResult(
             advice=report.advice,
             n_recorded=len(self._recorded),
@@ -245,7 +249,11 @@ def _recorded_configuration(settings: Mapping[str, Any]) -> AgentConfiguration:
 
 def _model_problems(settings: Mapping[str, Any], agent: PhaseAgent) -> list[str]:
     now = agent.settings()
-    judges = {"agent_model_sha256": "network", "agent_image_sha256": "geometry or mask of images"}
+    judges = {
+        "agent_model_sha256": "network",
+        "agent_image_sha256": "geometry or mask of images",
+        "agent_image_model_sha256": "network of images",
+    }
     return [
         f"the run was judged by another {what} (sha256 {str(settings[key])[:12]}, now"
         f" {str(now.get(key))[:12]})"

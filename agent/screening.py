@@ -7,9 +7,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
-from phasepilot.agent.phase_agent import PhaseAgent
+from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.replay import SAMPLE_ORDER_KEY
 from phasepilot.models.steering.sample_belief import (
     ANY_OTHER,
@@ -24,6 +24,23 @@ logger = logging.getLogger(__name__)
 
 # Under these keys a record says of which samples, and where the time was read.
 SAMPLES_KEY, TIME_FIELD_KEY = "agent_samples", "agent_time_field"
+
+
+class NamingAgent(Protocol):
+    """Names what a sample is: a `PhaseAgent`, here or behind a `RemoteAgent`."""
+
+    @property
+    def configuration(self) -> AgentConfiguration:
+        """Where it finds the frames."""
+        ...
+
+    def advice(self, run_uid: str, stream: str, seq_num: int) -> "Future[Advice]":
+        """Return the future advice on a frame."""
+        ...
+
+    def settings(self) -> dict[str, str | float | int]:
+        """Return what goes on record with the advice."""
+        ...
 
 
 @dataclass(slots=True)
@@ -55,7 +72,7 @@ class ScreeningAdvisor:
 
     Parameters
     ----------
-    agent : PhaseAgent
+    agent : NamingAgent
     order : SampleOrder
     samples : sequence of SampleSite
         In the order of the plan, by the names that its runs carry as ``sample_name``.
@@ -66,7 +83,7 @@ class ScreeningAdvisor:
 
     def __init__(
         self,
-        agent: PhaseAgent,
+        agent: NamingAgent,
         order: SampleOrder,
         samples: Sequence[SampleSite],
         *,

@@ -15,8 +15,11 @@ from phasepilot.models.steering.compression_rule import CompressionRule, Compres
 from phasepilot.models.steering.hypotheses import ScanAxis
 from phasepilot.models.steering.library_hypotheses import LibraryHypotheses
 from phasepilot.models.steering.policy import Policy
+from phasepilot.models.steering.rotation import RotationRule
+from phasepilot.models.steering.rotation_settings import RotationSettings
 from phasepilot.models.steering.scan import ScanSettings
 from phasepilot.models.steering.scan_policies import ScanPolicySettings, build
+from phasepilot.models.steering.spot_candidates import SpotCandidates
 from phasepilot.models.steering.transition_bisection import TransitionBisection
 from phasepilot.models.steering.transition_information import TransitionInformation
 from phasepilot.models.steering.transition_settings import (
@@ -29,6 +32,7 @@ SteeringSettings = Annotated[
     CompressionSettings
     | TransitionInformationSettings
     | TransitionBisectionSettings
+    | RotationSettings
     | ScanPolicySettings,
     Field(discriminator="policy"),
 ]
@@ -71,6 +75,8 @@ class Steerer:
     def _policy(self, wavelength_angstrom: float | None) -> Policy[Any] | None:
         """Return the rule; None where nothing is steered or the wavelength is not known."""
         settings = self._settings
+        if isinstance(settings, RotationSettings):
+            return self._rotation(settings, wavelength_angstrom)
         driven = _DRIVEN.get(type(settings))
         if driven is not None:
             return driven(settings)
@@ -85,8 +91,25 @@ class Steerer:
         )
         return build(settings, source)
 
+    def _rotation(
+        self, settings: RotationSettings, wavelength_angstrom: float | None
+    ) -> RotationRule:
+        if self._library is None or wavelength_angstrom is None:
+            return RotationRule(settings)
+        candidates = SpotCandidates(
+            self._library,
+            wavelength_angstrom,
+            mosaicity_deg=settings.mosaicity_deg,
+            tolerance=settings.tolerance,
+        )
+        return RotationRule(settings, candidates)
+
 
 def _hypotheses_library(settings: Any, index: SearchIndex | None) -> PhaseLibrary | None:
+    if isinstance(settings, RotationSettings):
+        # A library that is too large to weigh leaves the estimate to be settled.
+        is_small = index is not None and index.n_structures <= LARGEST_LIBRARY
+        return library_of(index, np.arange(index.n_structures)) if index and is_small else None
     if not isinstance(settings, ScanSettings):
         return None
     if index is None:

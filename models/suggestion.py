@@ -157,6 +157,8 @@ class Advice:
     volume_uncertainty_angstrom3: float = _column("number", "angstrom^3")
     pressure_gpa: float = _column("number", "GPa")
     pressure_uncertainty_gpa: float = _column("number", "GPa")
+    image_kind: str = _column("string")
+    image_reason: str = _column("string")
 
     @classmethod
     def none(cls, frame_seq_num: int, problem: str) -> Self:

@@ -2,15 +2,23 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from phasepilot.sim_devices.clock import ThreadedClock
 from phasepilot.sim_devices.faults import MoveFault
 from phasepilot.sim_devices.positioner import SimulatedPositioner, number_key
-from phasepilot.sim_devices.sample import Sample
 from phasepilot.sim_devices.travel import Approach, Path
+
+
+class PressedSample(Protocol):
+    """What a cell needs of the sample that it presses."""
+
+    pressure_gpa: float
+
+    def move_to(self, pressure_gpa: float) -> None:
+        """Change the pressure monotonically to this one."""
 
 
 class DiamondAnvilCell(SimulatedPositioner):
@@ -23,7 +31,7 @@ class DiamondAnvilCell(SimulatedPositioner):
     ----------
     name : str
         Prefix of the fields.
-    sample : Sample
+    sample : PressedSample
         Taken along the true pressure, so that its hysteresis sees what the sample sees.
     rng : numpy.random.Generator
         Noise of the gauge.
@@ -45,7 +53,7 @@ class DiamondAnvilCell(SimulatedPositioner):
         self,
         *,
         name: str,
-        sample: Sample,
+        sample: PressedSample,
         rng: np.random.Generator,
         time_constant_s: float = 0.05,
         tolerance_gpa: float = 0.005,

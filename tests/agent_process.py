@@ -1,6 +1,7 @@
 """An agent that steers a scan and writes it to Tiled: the program of a process of its own.
 
-python agent_process.py URI API_KEY DIRECTORY SEED N_RUNS prints the uids, one a line.
+python agent_process.py URI API_KEY DIRECTORY SEED N_RUNS prints the uids, one a line; it measures
+the next run for each line that comes in.
 """
 
 import sys
@@ -22,6 +23,7 @@ def main(uri: str, api_key: str, directory: str, seed: int, n_runs: int) -> None
         run_engine.subscribe(agent)
         run_engine.subscribe(writer)
         for _ in range(n_runs):
+            sys.stdin.readline()
             beamline = make_beamline(seed)
             plan = compression_scan(
                 [beamline.detector],
@@ -33,8 +35,8 @@ def main(uri: str, api_key: str, directory: str, seed: int, n_runs: int) -> None
                 advice_timeout_s=60.0,
             )
             (uid,) = run_engine(plan)
-            print(uid)
-        summary = writer.close(timeout_s=180)
+            print(uid, flush=True)
+        summary = writer.close(timeout_s=300)
     if summary.problems or summary.pending:
         raise SystemExit("; ".join(summary.problems))
 

@@ -5,8 +5,17 @@ from collections.abc import Iterator
 import pytest
 from bluesky import RunEngine
 from experiment import fresh_run_engine
+from patience import be_patient
 
 from phasepilot.models.networks.registry import PhaseModel, load_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Defaults of ours that are meant for beamlines, not for tests on busy machines."""
+    with pytest.MonkeyPatch.context() as change:
+        be_patient(change)
+        yield
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from served_agent import COMMAND, free_ports
-
-PATIENCE_S = 60.0
+from patience import PATIENCE_S
+from ports import free_ports
+from served_agent import COMMAND
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def run_program(program: str, environment: dict[str, str]) -> str:
         start_new_session=True,
     ) as process:
         try:
-            printed, told = process.communicate(timeout=PATIENCE_S)
+            printed, told = process.communicate(timeout=2 * PATIENCE_S)
         finally:
             # Clients of caproto leave a repeater behind, for the next one on this host.
             with contextlib.suppress(ProcessLookupError):

@@ -1,7 +1,6 @@
 """A whole simulated experiment for the tests: beamline, agent and what was emitted."""
 
 import asyncio
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,20 +42,20 @@ def fresh_run_engine() -> Iterator[RunEngine]:
 
 
 class PausesOnce:
-    """A subscriber that asks for a pause at a frame, from a thread of its own as a person would."""
+    """A subscriber that asks for a pause at a frame, which comes before the plan's next message.
+
+    A thread of its own, as `request_pause` needs it, may be too late for the frame to be repeated.
+    """
 
     def __init__(self, run_engine: RunEngine, seq_num: int) -> None:
-        self._seq_num = seq_num
-        self._thread = threading.Thread(target=run_engine.request_pause)
-        self._has_asked = False
+        self._run_engine, self._seq_num = run_engine, seq_num
+        self._request: asyncio.Task[None] | None = None
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
-        if name == "event" and doc["seq_num"] == self._seq_num and not self._has_asked:
-            self._has_asked = True
-            self._thread.start()
-
-    def join(self) -> None:
-        self._thread.join()
+        if name == "event" and doc["seq_num"] == self._seq_num and self._request is None:
+            # Callbacks run in the thread of the loop.
+            request = self._run_engine._request_pause_coro()
+            self._request = self._run_engine.loop.create_task(request)
 
 
 class ManualClock:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tiled_process import free_port
+from ports import free_port
 
 _DEBIAN = Path("/usr/lib/postgresql")
 # PostgreSQL refuses to run as root.

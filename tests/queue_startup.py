@@ -2,11 +2,11 @@
 
 import os
 import re
-import time
 from pathlib import Path
 
 import bluesky.plan_stubs as bps
 from bluesky import RunEngine
+from patience import PATIENCE_S, wait_until
 from queue_library import small_library
 
 from phasepilot.agent.cli.demo_screening import _strip
@@ -23,10 +23,19 @@ places = {sample.name: (sample.x_mm, sample.y_mm) for sample in _library.samples
 RE = RunEngine({})
 _beamline.clock.follow(RE)
 _agent = RemoteAgent(os.environ["PHASEPILOT_DOCUMENTS"], os.environ["PHASEPILOT_ADVICE"])
-_agent.wait_until_connected(2.0)
+
+# Documents that nobody listens to are lost, and an agent may come after this process.
+RE.subscribe(lambda name, doc: _agent._publisher.wait_for_subscriber(PATIENCE_S), "start")
 RE.subscribe(_agent)
-# The clock of the beamline is virtual, but decisions take real time.
-RE.subscribe(lambda name, doc: time.sleep(0.3), "stop")
+
+
+def _wait_for_decision(name, doc):
+    """The clock of the beamline is virtual, but decisions take real time."""
+    wait_until((Path(os.environ["PHASEPILOT_DECIDED"]) / doc["run_start"]).exists)
+
+
+if "PHASEPILOT_DECIDED" in os.environ:
+    RE.subscribe(_wait_for_decision, "stop")
 
 # The plan stands in the documentation.
 _page = (Path(os.environ["PHASEPILOT_DOCS"]) / "sockets.md").read_text()

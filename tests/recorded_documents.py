@@ -14,6 +14,7 @@ from phasepilot.agent.archive.document_log import DocumentLog, log_path
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.models.suggestion import Advice
 from phasepilot.plans.compression_scan import compression_scan
+from phasepilot.sim_devices.beamline import SimulatedBeamline
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,13 @@ class RecordedRun:
     log: Path
 
 
+def short_scan(beamline: SimulatedBeamline, agent: PhaseAgent, **metadata: Any) -> Any:
+    """A steered scan through the transition of KCl."""
+    return compression_scan(
+        [beamline.detector], beamline.cell, 1.8, 3.0, step=0.2, advisor=agent, md=metadata
+    )
+
+
 def record_run(directory: Path, *, seed: int = 0, **metadata: Any) -> RecordedRun:
     """Steer a short scan and keep what was emitted, in memory and as our own log."""
     beamline, agent = make_beamline(seed), PhaseAgent(configuration())
@@ -31,17 +39,7 @@ def record_run(directory: Path, *, seed: int = 0, **metadata: Any) -> RecordedRu
     with fresh_run_engine() as run_engine:
         for callback in (agent, emitted, log):
             run_engine.subscribe(callback)
-        plan = compression_scan(
-            [beamline.detector],
-            beamline.cell,
-            1.8,
-            3.0,
-            step=0.2,
-            advisor=agent,
-            advice_timeout_s=30.0,
-            md=metadata,
-        )
-        (uid,) = run_engine(plan)
+        (uid,) = run_engine(short_scan(beamline, agent, **metadata))
     log.close()
     agent.wait()
     return RecordedRun(uid, emitted, agent.report(uid).advice, log_path(directory, uid))

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,23 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from experiment import configuration
+from patience import PATIENCE_S
+from ports import free_ports
 
 from phasepilot.agent.sockets.remote_agent import RemoteAgent
 
-# The default of plans is 2 s; here the machine may be busy, and what is tested is not that.
-PATIENCE_S = 30.0
 COMMAND = str(Path(sys.executable).parent / "phasepilot")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses at the moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 @dataclass(frozen=True)
@@ -51,7 +39,7 @@ class ServedAgent:
     def interrupt(self) -> str:
         """End it as Ctrl-C does, and return what it printed."""
         self.process.terminate()
-        printed, _ = self.process.communicate(timeout=30)
+        printed, _ = self.process.communicate(timeout=PATIENCE_S)
         return printed
 
 

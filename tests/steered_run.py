@@ -49,9 +49,7 @@ def record_steered_run(
     agent = PhaseAgent(configuration())
     emitted = Emitted()
     writer = ArchiveWriter(directory, container, batch_size=100)
-    plan = compression_scan(
-        [beamline.detector], beamline.cell, 1.4, 3.0, step=0.2, advisor=agent, advice_timeout_s=30.0
-    )
+    plan = compression_scan([beamline.detector], beamline.cell, 1.4, 3.0, step=0.2, advisor=agent)
     with fresh_run_engine() as run_engine:
         for callback in (agent, emitted, writer):
             run_engine.subscribe(callback)
@@ -63,7 +61,6 @@ def record_steered_run(
             try:
                 run_engine(plan)
             except RunEngineInterrupted:
-                pause.join()
                 run_engine.resume()
     summary = writer.close(timeout_s=60)
     (uid,) = summary.uploaded

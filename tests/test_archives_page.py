@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from ceria_images import write_ceria_images
 from experiment import fresh_run_engine, make_beamline
+from ports import free_port
 from powder_on_detector import make_geometry
 from recorded_documents import RecordedRun, record_run
-from tiled_process import READ_SCOPES, WRITE_SCOPES, TiledProcess, free_port
+from tiled_process import READ_SCOPES, WRITE_SCOPES, TiledProcess
 from typer.testing import CliRunner
 
 from phasepilot.agent.archive.document_files import read_records
@@ -37,6 +38,13 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 REPLAYS = [line for line in COMMANDS if line.startswith("phasepilot replay")]
 IN_PROCESSES_OF_THEIR_OWN = ("--databroker", "--workers", "--dask")
 PROGRAM = "from phasepilot.agent.cli import main; main()"
+UNTIL_THERE_ARE_WORKERS = """
+import sys
+from phasepilot.agent import replay_cluster
+replay_cluster._CONNECT_TIMEOUT_S = 120
+with replay_cluster.workers_of(sys.argv[1]):
+    pass
+"""
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
@@ -160,6 +168,7 @@ def test_the_replay_of_the_page_on_a_scheduler(place: Place, tmp_path: Path) -> 
     ]
     running = [subprocess.Popen([*python, *arguments], **quiet) for arguments in commands]
     try:
+        subprocess.run([sys.executable, "-c", UNTIL_THERE_ARE_WORKERS, address], check=True)
         (command,) = [line for line in REPLAYS if "--dask" in line]
         place.words["SCHEDULER"] = address
         told, complaints = (replay := place.start(command)).communicate(timeout=600)

@@ -1,12 +1,13 @@
 """The commands and the code of docs/sockets.md run, word for word."""
 
 import contextlib
+import fcntl
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,17 @@ import pytest
 import yaml
 from bluesky import RunEngine
 from experiment import Emitted, configuration, make_beamline
+from patience import PATIENCE_S, wait_until
 from queue_library import small_library, truth
 from queue_server import queue_server
-from served_agent import COMMAND, PATIENCE_S
+from served_agent import COMMAND
 
 from phasepilot.agent import AgentConfiguration
 from phasepilot.agent.cli.demo_scan import write_library
 from phasepilot.agent.cli.demo_screening import screening_configuration
 from phasepilot.agent.sockets.remote_agent import RemoteAgent
 from phasepilot.models.steering.sample_belief import SampleSite
+from phasepilot.models.suggestion import Advice
 from phasepilot.plans.compression_scan import compression_scan
 from phasepilot.sim_devices.library_crystals import LIBRARY_CRYSTALS
 
@@ -36,6 +39,14 @@ SESSION, SECURE, PUBLISHER, KAFKA_SESSION, KAFKA_AGENT, STARTUP, QUEUE = re.find
 )
 (CONFIGURATION,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.S)
 SERVE, WATCH, KEYS, PROXY = map(str.splitlines, re.findall(r"```sh\n(.*?)```", PAGE, flags=re.S))
+
+
+@pytest.fixture(autouse=True)
+def ports_of_the_page() -> Iterator[None]:
+    """Other runs of the tests on this host wait until these are done: ports are as on the page."""
+    with (Path(tempfile.gettempdir()) / "phasepilot-ports-of-the-page.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
@@ -83,7 +94,7 @@ def test_the_page_makes_keys_and_serves_with_them(place: Path, run_engine: RunEn
     names: dict[str, Any] = {"RemoteAgent": RemoteAgent, "Path": Path}
     with running(serve, "serving"), running(watch, "watching"):
         exec(SECURE, names)
-        assert names["secure"].wait_until_connected(PATIENCE_S)
+        assert names["secure"].wait_until_connected()
         names["secure"].close()
 
 
@@ -91,13 +102,19 @@ def test_the_page_publishes_with_blueskys_own_publisher(place: Path, run_engine:
     names = names_of_session(run_engine)
     with running(SERVE[0], "serving"), RemoteAgent() as asking:
         exec(PUBLISHER, names)
-        assert asking.wait_until_connected(PATIENCE_S)
-        time.sleep(1.0)  # the publisher cannot tell when somebody listens
-        plan = compression_scan([names["detector"]], names["cell"], 1.4, 1.8, step=0.2)
-        (uid,) = run_engine(plan)
+        assert asking.wait_until_connected()
+        found: list[Advice] = []
+
+        def is_heard() -> bool:
+            plan = compression_scan([names["detector"]], names["cell"], 1.4, 1.8, step=0.2)
+            (uid,) = run_engine(plan)
+            found.append(asking.advice(uid, "primary", 3).result(PATIENCE_S))
+            return bool(found[-1].crystal_system)
+
+        # The publisher cannot tell when somebody listens.
+        wait_until(is_heard, look_every_s=0.1)
         names["publisher"].close()
-        advice = asking.advice(uid, "primary", 3).result(PATIENCE_S)
-    assert advice.crystal_system == "cubic"
+    assert found[-1].crystal_system == "cubic"
 
 
 def test_the_page_serves_behind_blueskys_own_proxy(place: Path, run_engine: RunEngine) -> None:
@@ -111,7 +128,7 @@ def test_the_page_serves_behind_blueskys_own_proxy(place: Path, run_engine: RunE
     try:
         with running(serve, "serving"):
             exec(SESSION, names)
-            assert names["agent"].wait_until_connected(PATIENCE_S)
+            assert names["agent"].wait_until_connected()
             names["agent"].close()
     finally:
         process.kill()
@@ -124,7 +141,7 @@ def test_the_configuration_of_the_page_is_that_of_the_simulated_beamline() -> No
 
 def test_the_page_sends_and_judges_through_kafka(place: Path, run_engine: RunEngine) -> None:
     cluster = confluent_kafka.Producer({"test.mock.num.brokers": 1, "log_level": 0})
-    brokers = cluster.list_topics(timeout=10).brokers.values()
+    brokers = cluster.list_topics(timeout=PATIENCE_S).brokers.values()
     names: dict[str, Any] = {
         "servers": ",".join(f"{broker.host}:{broker.port}" for broker in brokers),
         "configuration": configuration(),
@@ -135,19 +152,25 @@ def test_the_page_sends_and_judges_through_kafka(place: Path, run_engine: RunEng
     thread = threading.Thread(target=exec, args=(KAFKA_AGENT, names))
     thread.start()
     try:
-        # Only what is sent after it has joined reaches it: measure until something did.
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
+
+        def is_judged() -> bool:
             plan = compression_scan([names["detector"]], names["cell"], 1.6, 1.8, step=0.2)
-            (uid,) = names["RE"](plan)
-            time.sleep(0.5)
-            if "watcher" in names and len(names["watcher"].report(uid).advice) == 2:
-                break
-        assert len(names["watcher"].report(uid).advice) == 2
+            uids.extend(names["RE"](plan))
+            reports = [names["watcher"].report(uid) for uid in uids if "watcher" in names]
+            return any(len(report.advice) == 2 for report in reports)
+
+        # Only what is sent after it has joined reaches it: measure until something did.
+        uids: list[str] = []
+        wait_until(is_judged, look_every_s=0.5)
     finally:
         names["stopped"].set()
         thread.join(PATIENCE_S)
-    del cluster
+        assert names["to_kafka"].close(PATIENCE_S)
+    cluster.close()
+
+
+def has_ended(screening: Any) -> bool:
+    return bool(screening and screening.decisions) and screening.decisions[-1].action == "end"
 
 
 def test_the_page_fills_the_queue_of_a_manager(
@@ -160,12 +183,14 @@ def test_the_page_fills_the_queue_of_a_manager(
         "labels": (*LIBRARY_CRYSTALS, "unknown"),
         "samples": [SampleSite(one.name, (one.x_mm, one.y_mm)) for one in small_library().samples],
     }
-    with queue_server(tmp_path, "127.0.0.1:5567", "127.0.0.1:5570", control=60615) as manager:
+    with queue_server(tmp_path, "127.0.0.1:5567", "127.0.0.1:5570") as manager:
         manager.manager.queue_autostart(True)
-        thread = threading.Thread(target=exec, args=(QUEUE, names))
+        # The port of the page is one that the system hands to clients.
+        code = QUEUE.replace("tcp://127.0.0.1:60615", manager.address)
+        thread = threading.Thread(target=exec, args=(code, names))
         thread.start()
         try:
-            time.sleep(3.0)  # for the network to be loaded and the first sample to be added
+            wait_until(lambda: has_ended(names.get("screening")), look_every_s=0.2)
             manager.wait_until_idle()
             finished = manager.finished_samples()
         finally:

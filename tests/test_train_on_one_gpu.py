@@ -18,7 +18,6 @@ SCRIPT = Path(__file__).parents[1] / "examples" / "train_on_one_gpu.py"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_it_trains_in_pieces_from_the_table_alone(tmp_path: Path) -> None:
     config = write_training_file(tmp_path, n_patterns=16)
     work = tmp_path / "work"

@@ -3,15 +3,15 @@
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
-import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import httpx
+from patience import PATIENCE_S, wait_until
+from ports import free_port
 from tiled.client.container import Container
 
 from phasepilot.agent.archive.tiled_client import connected
@@ -26,13 +26,6 @@ WRITE_SCOPES = [
     "delete:node",
     "delete:revision",
 ]
-_START_TIMEOUT_S = 180.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class TiledProcess:
@@ -78,12 +71,10 @@ class TiledProcess:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError((self.directory / "server.log").read_text()[-2000:])
-            time.sleep(0.1)
+        process = self._process
+        wait_until(lambda: self._answers() or process.poll() is not None, look_every_s=0.1)
+        if process.poll() is not None:
+            raise RuntimeError((self.directory / "server.log").read_text()[-2000:])
 
     def _answers(self) -> bool:
         try:
@@ -111,7 +102,7 @@ class TiledProcess:
     def api_key(self, scopes: list[str]) -> str:
         """Make a key with these scopes, as the operator."""
         base = f"http://127.0.0.1:{self.port}/api/v1/auth"
-        with httpx.Client(trust_env=False, timeout=20) as client:
+        with httpx.Client(trust_env=False, timeout=PATIENCE_S) as client:
             login = {"username": "operator", "password": self.password}
             token = client.post(f"{base}/provider/people/token", data=login)
             bearer = {"Authorization": f"Bearer {token.raise_for_status().json()['access_token']}"}
@@ -119,5 +110,5 @@ class TiledProcess:
             made = client.post(f"{base}/apikey", json=wanted, headers=bearer)
             return str(made.raise_for_status().json()["secret"])
 
-    def client(self, api_key: str, *, timeout_s: float = 10.0) -> AbstractContextManager[Container]:
-        return connected(self.uri, api_key=api_key, timeout_s=timeout_s)
+    def client(self, api_key: str) -> AbstractContextManager[Container]:
+        return connected(self.uri, api_key=api_key, timeout_s=PATIENCE_S)

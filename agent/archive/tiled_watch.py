@@ -24,7 +24,7 @@ from phasepilot.agent.errors import ArchiveError
 
 logger = logging.getLogger(__name__)
 
-_CONNECT_TIMEOUT_S = 10.0
+_CONNECT_TIMEOUT_S = 30.0
 # How long a message that never came may delay a frame.
 _POLL_S = 2.0
 # How long a run may go unseen when the websockets are dead.
@@ -34,7 +34,10 @@ _BEHIND_S = 0.05
 _PATIENCE_S = 300.0
 _MOST_RECONNECTIONS = 10
 _MOST_OPEN_RUNS = 8
-_LATEST = 20
+# Runs that are asked for at a time.
+PAGE_SIZE = 20
+# How many runs are looked through for those of an outage: more are not measured in one.
+_MOST_SEARCHED = 2000
 
 
 class TiledWatch:
@@ -146,13 +149,24 @@ class TiledWatch:
         self._done.add(uid)
 
     def _follow_latest(self) -> None:
-        """Follow the latest runs that go on, or that began and ended unseen."""
-        for uid, node in self._container.items().tail(_LATEST):
-            if uid in self._done or not is_run(node):
-                continue
-            is_new = node.metadata["start"]["time"] >= self._began_s
-            if is_new or not node.metadata.get("stop"):
-                self._follow(uid)
+        """Follow the latest runs that go on, and all that began unseen, the oldest first."""
+        wanted: list[str] = []
+        for first in range(0, _MOST_SEARCHED, PAGE_SIZE):
+            n_unseen = 0
+            for uid, node in self._container.items()[-1 - first : -1 - first - PAGE_SIZE : -1]:
+                if uid in self._done or not is_run(node):
+                    continue
+                is_new = node.metadata["start"]["time"] >= self._began_s
+                n_unseen += is_new and uid not in self._open
+                if is_new or (first == 0 and not node.metadata.get("stop")):
+                    wanted.append(uid)
+            # Runs stand in the order in which they were written: what is before was seen.
+            if not n_unseen:
+                break
+        else:
+            self._note(f"Of the runs only the latest {_MOST_SEARCHED} were looked through")
+        for uid in reversed(wanted):
+            self._follow(uid)
 
     def _follow(self, uid: str) -> None:
         self._followed.add(uid)

@@ -3,7 +3,6 @@
 import math
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -11,17 +10,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from phasepilot.agent.cli.action_colours import ACTION_COLOURS
 from phasepilot.models.suggestion import Action, Advice
 
 _N_ROWS = 20
 _COLUMNS = ("frame", "axis", "phases", "space group", "strain", "change", "action", "reason")
 _NUMBERS = ("frame", "axis", "strain", "change")
-_COLOURS = {
-    Action.REFINE: "yellow",
-    Action.STOP: "bold red",
-    Action.END: "bold red",
-    Action.COARSEN: "cyan",
-}
 
 
 class AdviceTable:
@@ -47,12 +41,7 @@ class AdviceTable:
         self._live.start(refresh=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
@@ -82,7 +71,7 @@ class AdviceTable:
             is_number = column in _NUMBERS
             table.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
         for advice in self._rows:
-            table.add_row(*_cells(advice), style=_COLOURS.get(Action(advice.action), ""))
+            table.add_row(*_cells(advice), style=ACTION_COLOURS.get(Action(advice.action), ""))
         return table
 
 

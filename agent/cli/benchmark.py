@@ -76,6 +76,14 @@ Picture = Annotated[
         metavar="FILE",
     ),
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the networks of zone-axes, as `phasepilot train-zone-axes` makes it; small"
+        " ones are trained, and thrown away, unless given.",
+        metavar="DIR",
+    ),
+]
 List = Annotated[bool, typer.Option("--list", help="Say what each benchmark measures, and stop.")]
 
 
@@ -91,6 +99,7 @@ def benchmark(
     seeds: Seeds = None,
     simulated: Simulated = 60,
     picture: Picture = None,
+    weights: Weights = None,
     lists: List = False,
 ) -> None:
     """Measure how right the answers are, beside what others reached.
@@ -136,6 +145,7 @@ def benchmark(
             library=library,
             n_seeds=seeds or chosen.n_seeds,
             n_simulated=simulated,
+            weights=weights,
         )
         report(chosen, options, results=results, picture=picture)
 

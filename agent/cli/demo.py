@@ -48,13 +48,15 @@ class Experiment(StrEnum):
     COMPRESSION = "compression"
     SCAN = "scan"
     SCREENING = "screening"
+    ROTATION = "rotation"
 
 
 def demo(
     experiment: Annotated[
         Experiment,
         typer.Option(
-            help="A sample under pressure, a powder on a 2-theta arm, or a library of samples."
+            help="A sample under pressure, a powder on a 2-theta arm, a library of samples, or a"
+            " crystal that is turned."
         ),
     ] = Experiment.COMPRESSION,
     material: Annotated[str, typer.Option(help="Under compression: KCl, Si or Fe.")] = "KCl",
@@ -73,8 +75,8 @@ def demo(
 
     A real RunEngine, simulated devices and the agent in lock-step. Under compression a sample in a
     diamond anvil cell changes its phase, and a real Tiled server on this machine keeps the run;
-    report.html and report.png tell what happened. A scan and a screening write scan.png and
-    screening.png, and run in the virtual time of the beamline.
+    report.html and report.png tell what happened. Scan, screening and rotation write scan.png,
+    screening.png or rotation.png, and run in the virtual time of the beamline.
     """
     with reporting_errors():
         if experiment is Experiment.SCAN:
@@ -85,6 +87,10 @@ def demo(
             from phasepilot.agent.cli.demo_screening import run_screening_demo
 
             run_screening_demo(out, seed=seed, is_steered=not no_steer)
+        elif experiment is Experiment.ROTATION:
+            from phasepilot.agent.cli.demo_rotation import run_rotation_demo
+
+            run_rotation_demo(out, seed=seed, is_steered=not no_steer)
         else:
             _compress(material, out, seed=seed, is_steered=not no_steer, serves=keep_serving)
 
@@ -117,7 +123,7 @@ def _run_demo(
         run_uid = _measure(beamline, writer, is_steered=is_steered)
         elapsed_s = time.perf_counter() - started
         with console.status("archiving the run and drawing the report"):
-            writer.close(timeout_s=30.0)
+            writer.close(timeout_s=120.0)
             record = _record(server.client, run_uid, beamline, elapsed_s, is_steered=is_steered)
             picture, page = write_report(record, directory)
         _print_summary(record)
@@ -167,6 +173,8 @@ def _measure(beamline: "SimulatedBeamline", writer: Any, *, is_steered: bool) ->
         step=steps.coarse_gpa,
         advisor=agent if is_steered else None,
         min_step=steps.fine_gpa,
+        # A first frame may wait for numba to compile; a demo has the time.
+        advice_timeout_s=30.0,
         md={"sample": {"name": material.name}, "purpose": "phasepilot demo"},
     )
     with FrameDisplay(material.scan_start_gpa, material.scan_stop_gpa, "GPa") as display:

@@ -2,21 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from phasepilot.agent.cli.action_colours import ACTION_COLOURS
 from phasepilot.agent.cli.console import console
 from phasepilot.models.suggestion import Action, Advice
 
-_COLOURS = {
-    Action.CONTINUE: "dim",
-    Action.REFINE: "yellow",
-    Action.COARSEN: "cyan",
-    Action.STOP: "bold red",
-}
 _HEADING = f"{'frame':>5} {'pressure':>11} {'crystal system':<16} {'strain':>8} action"
 
 
@@ -35,12 +29,7 @@ class FrameDisplay:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
@@ -61,5 +50,5 @@ class FrameDisplay:
         return Text(
             f"{advice.frame_seq_num:>5} {advice.axis_value:>7.3f} {self._units:<3} {system:<16}"
             f" {advice.strain:>+8.4f} {told}",
-            style=_COLOURS.get(Action(advice.action), ""),
+            style=ACTION_COLOURS.get(Action(advice.action), "dim"),
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from phasepilot.models.training.configuration import TrainingConfiguration
     from phasepilot.models.training.learning_curve import CurvePoint
     from phasepilot.models.training.processes import Processes
+    from phasepilot.models.training.run_configuration import RunConfiguration
     from phasepilot.models.training.training_loop import Progress as TrainingProgress
     from phasepilot.models.training.training_loop import Trainer
 
@@ -62,12 +63,12 @@ def _train(config: Path, data: Path | None, stop: float) -> bool:
     with _processes(configuration) as processes:
         # A network that does not exist is told before stick lists take minutes.
         create_network(configuration)
-        with _bars(is_shown=processes.is_first) as bars:
+        with training_bars(is_shown=processes.is_first) as bars:
             _build_sticks(configuration, processes, bars)
             trainer = Trainer(configuration, processes)
-            is_finished = _run(trainer, bars, stop, may_draw=processes.is_first)
+            is_finished = run_trainer(trainer, bars, stop, may_draw=processes.is_first)
         if is_finished and processes.is_first:
-            _release(trainer)
+            _release(trainer, configuration)
         elif processes.is_first:
             done, in_all = trainer.n_done, configuration.n_batches
             console.print(f"stopped after {done} of {in_all} batches; start again to go on")
@@ -86,7 +87,8 @@ def _processes(configuration: "TrainingConfiguration") -> Iterator["Processes"]:
         yield processes
 
 
-def _bars(*, is_shown: bool) -> "Progress":
+def training_bars(*, is_shown: bool = True) -> "Progress":
+    """Return progress bars with the time that is left."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -129,7 +131,10 @@ def _build_sticks(
     processes.wait()
 
 
-def _run(trainer: "Trainer", bars: "Progress", stop: float, *, may_draw: bool) -> bool:
+def run_trainer(
+    trainer: "Trainer", bars: "Progress", stop: float, *, may_draw: bool = True
+) -> bool:
+    """Train until the end or until that time of the clock; return whether the end is reached."""
     training = bars.add_task("training", total=trainer.configuration.n_batches)
     n_drawn = 0
 
@@ -144,7 +149,7 @@ def _run(trainer: "Trainer", bars: "Progress", stop: float, *, may_draw: bool) -
     return trainer.run(show, is_time_up=lambda: time.monotonic() > stop)
 
 
-def _draw(curve: "tuple[CurvePoint, ...]", configuration: "TrainingConfiguration") -> None:
+def _draw(curve: "tuple[CurvePoint, ...]", configuration: "RunConfiguration") -> None:
     from phasepilot.agent.report.training_figure import draw_learning_curve
 
     n_patterns = configuration.n_batches * configuration.batch_size
@@ -152,24 +157,24 @@ def _draw(curve: "tuple[CurvePoint, ...]", configuration: "TrainingConfiguration
     figure.savefig(configuration.work_directory / "curve.png")
 
 
-def _release(trainer: "Trainer") -> None:
+def _release(trainer: "Trainer", configuration: "TrainingConfiguration") -> None:
     from phasepilot.models.diffraction.stick_store import open_stick_store
     from phasepilot.models.training.release import write_release
 
-    configuration = trainer.configuration
     with console.status("measuring on held-out families"):
         card = write_release(
             trainer.averaged,
             configuration,
             open_stick_store(configuration.stick_directory),
-            code_version=_code_version(),
+            code_version=code_version(),
         )
     console.print(f"wrote {configuration.work_directory / card.file} and its card", soft_wrap=True)
     for name, value in card.measured.items():
         console.print(f"  {name.replace('_', ' ')}: {value}")
 
 
-def _code_version() -> str:
+def code_version() -> str:
+    """Return the version that cards name."""
     try:
         return version("phasepilot")
     except PackageNotFoundError:

@@ -29,13 +29,9 @@ def _msgpack_left_as_it_was() -> Iterator[None]:
 with _msgpack_left_as_it_was():
     import bluesky_kafka
 
-DocumentCallback = Callable[[str, Mapping[str, Any]], None]
 
-
-def kafka_publisher(
-    topic: str, servers: str, *, settings: Mapping[str, Any] | None = None
-) -> DocumentCallback:
-    """Return a callback that sends documents to a topic, in order, and never raises.
+class KafkaPublisher:
+    """A callback that sends documents to a topic, in order, and neither waits nor raises.
 
     Parameters
     ----------
@@ -46,23 +42,39 @@ def kafka_publisher(
         Of the producer; by default idempotent, so that nothing is lost, doubled or reordered while
         brokers come and go.
     """
-    publisher = bluesky_kafka.Publisher(
-        topic=topic,
-        bootstrap_servers=servers,
-        key="phasepilot",  # one key, one partition: only within that is there an order
-        producer_config=dict(settings or {"enable.idempotence": True}),
-        # Kafka's thread sends; a flush holds up the scan for minutes while no broker is there.
-        flush_on_stop_doc=False,
-        serializer=lambda message: encode_document(message[0], dict(message[1])),
-    )
 
-    def publish(name: str, doc: Mapping[str, Any]) -> None:
+    def __init__(
+        self, topic: str, servers: str, *, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        self._publisher = bluesky_kafka.Publisher(
+            topic=topic,
+            bootstrap_servers=servers,
+            key="phasepilot",  # one key, one partition: only within that is there an order
+            producer_config=dict(settings or {"enable.idempotence": True}),
+            # Kafka's thread sends; a flush holds up the scan for minutes while no broker is there.
+            flush_on_stop_doc=False,
+            serializer=lambda message: encode_document(message[0], dict(message[1])),
+        )
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Queue one document for Kafka's own thread."""
         try:
-            publisher(name, doc)
+            self._publisher(name, doc)
         except Exception:  # a full queue, or a broker that is gone; the measurement goes on
             logger.exception("a %s document could not be sent to Kafka", name)
 
-    return publish
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Send what is queued and disconnect; False when something was left after `timeout_s`.
+
+        A publisher that is not closed logs errors for as long as its brokers are gone.
+        """
+        producer = self._publisher._producer
+        n_left = producer.flush(timeout_s)
+        if n_left:
+            logger.warning("%d documents did not get into Kafka within %g s", n_left, timeout_s)
+            producer.purge()
+        producer.close()
+        return not n_left
 
 
 def follow_topics(

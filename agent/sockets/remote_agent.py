@@ -11,7 +11,7 @@ from typing import Any, Self
 import zmq
 
 from phasepilot.agent.configuration import AgentConfiguration, configuration_from_json
-from phasepilot.agent.errors import AgentSilentError
+from phasepilot.agent.errors import AgentSilentError, ConfigurationError
 from phasepilot.agent.sockets.advice_client import AdviceClient
 from phasepilot.agent.sockets.advice_messages import ADVICE, SETTINGS
 from phasepilot.agent.sockets.curve_keys import ClientKeys
@@ -50,6 +50,11 @@ class RemoteAgent:
         If the agent was started with `--curve`.
     silence_s : float
         An agent not heard of for so long is not waited for any more, until it is heard of again.
+
+    Raises
+    ------
+    ConfigurationError
+        If an address is none.
     """
 
     def __init__(
@@ -64,8 +69,17 @@ class RemoteAgent:
         self._addresses = documents, advice
         self._silence_s = silence_s
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._publisher = DocumentPublisher.connected_to(self._context, documents, keys)
-        self._client = AdviceClient(self._context, advice, keys=keys, clock=clock)
+        try:
+            self._publisher = DocumentPublisher.connected_to(self._context, documents, keys)
+            self._client = AdviceClient(self._context, advice, keys=keys, clock=clock)
+        except zmq.ZMQError as error:
+            # A context that is collected with open sockets waits for them, for ever.
+            self._context.destroy(linger=0)
+            raise ConfigurationError(
+                f"documents and advice must each be an address such as 127.0.0.1:{DOCUMENTS_PORT},"
+                f" but are {documents!r} and {advice!r} ({error}); give those that `phasepilot"
+                " serve` names."
+            ) from error
         self._settings: dict[str, str | float | int] = {}
         self._streams: dict[str, tuple[str, str]] = {}
         self._futures: OrderedDict[tuple[str, str, int], Future[Advice]] = OrderedDict()

@@ -52,6 +52,8 @@ class BenchmarkOptions:
         How often what is random is done again.
     n_simulated : int
         How many held-out structures are simulated for each seed.
+    weights : Path or None
+        Folder of networks that a benchmark trains for itself, to be kept there.
     """
 
     estimators: Mapping[str, Estimator]
@@ -60,6 +62,7 @@ class BenchmarkOptions:
     library: Path | None = None
     n_seeds: int = 5
     n_simulated: int = 60
+    weights: Path | None = None
 
     def measured(self) -> Path:
         """Return where measured patterns are.
@@ -91,9 +94,18 @@ class BenchmarkOptions:
         ... )
         'network_search_'
         """
-        if name == self.judged:
-            return ""
-        return "".join(sign if sign.isalnum() else "_" for sign in name.lower()) + "_"
+        return "" if name == self.judged else figure_prefix(name)
+
+
+def figure_prefix(name: str) -> str:
+    """Return what the names of the figures of somebody who is not judged start with.
+
+    Examples
+    --------
+    >>> figure_prefix("model-4")
+    'model_4_'
+    """
+    return "".join(sign if sign.isalnum() else "_" for sign in name.lower()) + "_"
 
 
 @dataclass(frozen=True, slots=True)

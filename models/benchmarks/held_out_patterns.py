@@ -155,7 +155,7 @@ def _held_out_crystals(
     with tempfile.TemporaryDirectory() as folder:
         # To tell a family takes milliseconds a row: of a whole table, minutes.
         part = Path(folder) / _TABLE
-        _write_random_rows(table, part, n_crystals * _ROWS_PER_STRUCTURE, rng, space_groups)
+        write_random_rows(table, part, n_crystals * _ROWS_PER_STRUCTURE, rng, space_groups)
         rows = (row for row in read_structures(part) if _is_held_out(row))
         return [row.crystal for row in islice(rows, n_crystals)]
 
@@ -165,7 +165,7 @@ def _is_held_out(row: TableRow) -> bool:
     return zlib.crc32(row.family.encode()) % 10 == 0
 
 
-def _write_random_rows(
+def write_random_rows(
     table: Path, part: Path, n_rows: int, rng: Generator, space_groups: range
 ) -> None:
     """Write some rows of the table to another."""

@@ -14,12 +14,16 @@ from phasepilot.models.benchmarks.benchmark_result import (
 from phasepilot.models.benchmarks.calibration import run as run_calibration
 from phasepilot.models.benchmarks.compression import run as run_compression
 from phasepilot.models.benchmarks.identify import run as run_identify
+from phasepilot.models.benchmarks.image_kinds import run as run_image_kinds
 from phasepilot.models.benchmarks.lattice_scaling import run as run_lattice_scaling
 from phasepilot.models.benchmarks.novelty import run as run_novelty
+from phasepilot.models.benchmarks.orientations import run as run_orientations
 from phasepilot.models.benchmarks.rruff908 import run as run_rruff908
 from phasepilot.models.benchmarks.series import run as run_series
 from phasepilot.models.benchmarks.steering import run as run_steering
+from phasepilot.models.benchmarks.steering_rotation import run as run_rotation
 from phasepilot.models.benchmarks.tio2 import run as run_tio2
+from phasepilot.models.benchmarks.zone_axes import run as run_zone_axes
 from phasepilot.models.errors import ModelsError
 
 
@@ -75,6 +79,12 @@ BENCHMARKS = {
         "names of the phases in measured patterns, among candidates and in a whole table",
         run_identify,
     ),
+    "image-kinds": Benchmark(
+        "what simulated and measured images show: rings, texture, grains, crystals, spots",
+        run_image_kinds,
+        searches=False,
+        estimates=False,
+    ),
     "lattice-scaling": Benchmark(
         "whether the answer survives stretching held-out cubic lattices from 80 to 120 %",
         run_lattice_scaling,
@@ -83,6 +93,17 @@ BENCHMARKS = {
     "novelty": Benchmark(
         "whether empty, saturated, amorphous, mixed and mislabelled frames stand out",
         run_novelty,
+    ),
+    "orientations": Benchmark(
+        "what pattern, image and both say of crystals after one to six orientations",
+        run_orientations,
+        searches=False,
+    ),
+    "rotation": Benchmark(
+        "time until a turned crystal is known, at chosen angles and in equal steps",
+        run_rotation,
+        searches=False,
+        estimates=False,
     ),
     "rruff908": Benchmark(
         "symmetry of measured minerals: zero-shot, selective, and adapted to a part of them",
@@ -106,6 +127,12 @@ BENCHMARKS = {
         searches=False,
         estimates=False,
         n_seeds=3,
+    ),
+    "zone-axes": Benchmark(
+        "symmetry of single crystals from one spot pattern, along axes seen in training and others",
+        run_zone_axes,
+        searches=False,
+        estimates=False,
     ),
 }
 

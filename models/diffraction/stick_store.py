@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasepilot.models.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from phasepilot.models.diffraction.array_folder import ABOUT, check_about, open_arrays
 from phasepilot.models.diffraction.crystals.crystal import Crystal
 from phasepilot.models.diffraction.crystals.structure_table import count_structures, read_structures
 from phasepilot.models.diffraction.crystals.symmetry import standard_setting
@@ -26,6 +27,7 @@ from phasepilot.models.errors import CrystalError, StickStoreError
 LOWEST_HEIGHT = 3e-4
 MAX_LINES = 1000
 _ROWS_PER_PART = 4000
+_KIND = "a stick store"
 _ARRAYS = (
     *("q_per_angstrom", "strength", "hkl", "multiplicity"),
     *("offsets", "space_group_number", "reciprocal", "family_hash", "identifier"),
@@ -92,14 +94,7 @@ def open_stick_store(directory: Path) -> StickStore:
     StickStoreError
         If there is none.
     """
-    try:
-        arrays = [np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
-    except (OSError, ValueError, EOFError) as error:
-        raise StickStoreError(
-            f"a stick store must hold {', '.join(_ARRAYS)}, but {directory} does not ({error});"
-            " delete the folder and build it again."
-        ) from error
-    return StickStore(*arrays)
+    return StickStore(*open_arrays(directory, _ARRAYS, kind=_KIND))
 
 
 def build_stick_store(
@@ -139,7 +134,7 @@ def build_stick_store(
         "q_max_per_angstrom": q_max_per_angstrom,
     }
     if directory.exists():
-        _check_about(directory, about)
+        check_about(directory, about, kind=_KIND)
     if (directory / f"{_ARRAYS[-1]}.npy").exists():
         return open_stick_store(directory)
     n_rows = min(count_structures(structures), max_rows or 2**62)
@@ -150,7 +145,7 @@ def build_stick_store(
         )
     parts = directory / "parts"
     parts.mkdir(parents=True, exist_ok=True)
-    (directory / "about.json").write_text(json.dumps(about, indent=1))
+    (directory / ABOUT).write_text(json.dumps(about, indent=1))
     starts = range(0, n_rows, _ROWS_PER_PART)
     missing = [start for start in starts if not _part(parts, start).exists()]
     with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
@@ -193,23 +188,6 @@ def _join_parts(directory: Path, parts: list[Path]) -> None:
     shutil.rmtree(parts[0].parent)
 
 
-def _check_about(directory: Path, about: dict[str, object]) -> None:
-    # Lists of other rows would be trained on under a card that states these licences.
-    try:
-        stored = json.loads((directory / "about.json").read_text())
-    except (OSError, ValueError) as error:
-        raise StickStoreError(
-            f"a stick store must say in about.json what it was built from, but {directory} does"
-            f" not ({error}); delete the folder and build it again."
-        ) from error
-    changed = [name for name, value in about.items() if stored.get(name, value) != value]
-    if changed:
-        raise StickStoreError(
-            f"the stick store {directory} must be built from this configuration, but differs in"
-            f" {', '.join(changed)}; use another folder, or delete that one."
-        )
-
-
 def _write_part(
     part: Path,
     structures: Path,
@@ -244,7 +222,7 @@ def _usable_entries(
 
 def _entry(crystal: Crystal, q_max_per_angstrom: float, family: str, identifier: str) -> StickStore:
     """Return a store of one structure."""
-    _check_axes(crystal)
+    check_standard_axes(crystal)
     sticks = _visible(powder_sticks(crystal, q_max_per_angstrom, b_square_angstrom=0.0))
     if not sticks.q_per_angstrom.size:
         raise CrystalError(
@@ -266,7 +244,8 @@ def _entry(crystal: Crystal, q_max_per_angstrom: float, family: str, identifier:
     )
 
 
-def _check_axes(crystal: Crystal) -> None:
+def check_standard_axes(crystal: Crystal) -> None:
+    """Raise CrystalError if the crystal's axes are not the standard ones of its space group."""
     # Strain and texture go by the standard axes of the space group; another origin does not matter.
     standard = standard_setting(crystal.space_group_number)
     if not np.array_equal(crystal.setting.laue_rotations, standard.laue_rotations):

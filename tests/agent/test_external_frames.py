@@ -160,7 +160,6 @@ def test_a_frame_repeated_after_a_pause_is_read_anew(
     run_engine.subscribe(pauses)
     with pytest.raises(Exception, match="paused"):
         run_engine(bp.scan([hdf5_detector(tmp_path)], axis, 1, 4, 4))
-    pauses.join()
     run_engine.resume()
     assert reading.seq_nums[-1] == 4
     last = {frame.seq_num: frame.axis_value for frame in reading.frames}

@@ -1,19 +1,28 @@
 """A point detector on an arm: many events, one pattern."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
+import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 import numpy as np
 import pytest
 from bluesky import RunEngine
+from experiment import Emitted
 from ophyd.sim import SynAxis, SynSignal
+from recorded_documents import write_json_lines
+from steered_run import assert_same_to_the_bit
 
+from phasepilot.agent.archive.document_files import DocumentFiles
+from phasepilot.agent.archive.document_log import DocumentLog, log_path
+from phasepilot.agent.archive.run_query import RunQuery
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.growing_scan import GrowingScan
 from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.agent.replay import replay
+from phasepilot.agent.replay_batch import judge_run
 from phasepilot.plans.steering import Steering
 
 LINES_DEG = (12.0, 17.0, 20.9, 24.2, 27.1)
@@ -113,6 +122,40 @@ def test_the_replay_asks_where_the_plan_asked(
     replayed = replay(documents)
     assert replayed.n_recorded == 2
     assert replayed.differences == ()
+
+
+def scanned_to_files(diffractometer: Diffractometer, directory: Path) -> list[Path]:
+    """A plain scan of points that no agent saw, as a log of ours and as suitcase writes it."""
+    engine, log, emitted = RunEngine(call_returns_result=False), DocumentLog(directory), Emitted()
+    engine.subscribe(log)
+    engine.subscribe(emitted)
+    arm, dwell, counter = diffractometer.devices
+    engine(bp.scan([counter, dwell], arm, 8.0, 30.0, 120))
+    log.close()
+    (start,) = emitted.of("start")
+    lines = write_json_lines(directory / "run.jsonl", emitted.documents)
+    return [log_path(directory, start["uid"]), lines]
+
+
+def test_a_scan_of_points_that_nobody_asked_about_is_judged_at_its_end(
+    diffractometer: Diffractometer, agent: PhaseAgent, tmp_path: Path
+) -> None:
+    engine = RunEngine(call_returns_result=False)
+    engine.subscribe(agent)
+    engine(bp.scan(diffractometer.devices[1:], diffractometer.arm, 8.0, 30.0, 120))
+    assert agent.wait()
+    (live,) = agent.report().advice
+    assert live.frame_seq_num == 120
+    assert live.crystal_system
+    for file in scanned_to_files(diffractometer, tmp_path):
+        outcome = judge_run(DocumentFiles(file), run_in(file), agent.configuration)
+        assert outcome.failure == ""
+        assert_same_to_the_bit(outcome.result.advice, [live])
+
+
+def run_in(file: Path) -> str:
+    (found,) = DocumentFiles(file).find(RunQuery())
+    return found.uid
 
 
 def test_points_measured_again_after_a_pause_count_once(

@@ -42,6 +42,9 @@ def test_judges_a_scan_of_images_and_reports_the_one_that_never_came(
     first, lost, last = agent.report().advice
     assert first.crystal_system
     assert first.problem == ""
+    assert first.image_kind == "powder rings"
+    assert "rings are even" in first.image_reason
+    assert lost.image_kind == ""
     assert "must come within 0.2 s" in lost.problem
     assert "rings_000001.tiff does not exist" in lost.problem
     assert last.crystal_system == first.crystal_system

@@ -276,20 +276,16 @@ def test_a_repeated_frame_replaces_the_former_one(run_engine: RunEngine, model: 
     emitted = Emitted()
     run_engine.subscribe(emitted)
     run_engine.subscribe(agent)
-    suspended = threading.Event()
+    suspended: list[bool] = []
 
     def suspend_once(name: str, doc: Any) -> None:
-        if name == "event" and doc["seq_num"] == 4 and not suspended.is_set():
-            suspended.set()
-            # Not from the RunEngine's own thread, as a suspender would.
-            thread = threading.Thread(target=run_engine.request_suspend, args=(resume,))
-            thread.start()
-            threads.append(thread)
+        if name == "event" and doc["seq_num"] == 4 and not suspended:
+            suspended.append(True)
+            run_engine.request_suspend(resume)
 
     async def resume() -> None:
         pass
 
-    threads: list[threading.Thread] = []
     run_engine.subscribe(suspend_once)
 
     @bpp.run_decorator()
@@ -298,11 +294,9 @@ def test_a_repeated_frame_replaces_the_former_one(run_engine: RunEngine, model: 
             yield from bps.checkpoint()
             yield from bps.mv(beamline.cell, 0.2 * number)
             yield from bps.trigger_and_read([beamline.detector, beamline.cell])
-            yield from bps.sleep(0.05)
+            yield from bps.sleep(0.05)  # the suspension comes before the next checkpoint
 
     run_engine(plan())
-    for thread in threads:
-        thread.join()
     assert agent.wait()
     numbers = [doc["seq_num"] for doc in emitted.events("primary")]
     assert numbers.count(4) == 2

@@ -97,6 +97,16 @@ def test_a_changed_pattern_is_told_by_what_follows_from_it(steered_run: SteeredR
     assert not any(sentence.startswith("frame 3:") for sentence in told)
 
 
+def test_a_column_that_an_older_record_lacks_is_no_difference(steered_run: SteeredRun) -> None:
+    documents = copy.deepcopy(steered_run.archived.documents)
+    for name, doc in documents:
+        if name == "event":
+            # As if images had been named nothing when this was recorded.
+            doc["data"].pop("agent_image_kind", None)
+            doc["data"].pop("agent_entropy_bits", None)
+    assert replay(documents).differences == ()
+
+
 def test_a_frame_of_the_record_that_is_missing_is_told(steered_run: SteeredRun) -> None:
     documents = steered_run.archived
     last = documents.events("primary")[-1]

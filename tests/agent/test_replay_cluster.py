@@ -1,15 +1,13 @@
 """Replays on Dask: a scheduler and workers in processes of their own."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from ports import free_port
 from recorded_documents import record_run
 from steered_run import assert_same_to_the_bit
-from tiled_process import free_port
 
+from phasepilot.agent import replay_cluster
 from phasepilot.agent.archive.document_files import DocumentFiles
 from phasepilot.agent.archive.run_query import RunQuery
 from phasepilot.agent.errors import ReplayError
@@ -18,7 +16,6 @@ from phasepilot.agent.replay_cluster import judge_runs, local_workers, workers_o
 pytest.importorskip("distributed", reason="needs the extra replay")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(480),
     # Left by distributed's own sockets and event loops when a cluster ends.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -54,32 +51,8 @@ def test_workers_say_the_same_to_the_bit_and_load_the_network_once_each(runs) ->
     assert {outcome.n_models_loaded for outcome in outcomes if outcome.result} == {1}
 
 
-def test_a_scheduler_that_runs_already_is_used(runs, tmp_path: Path) -> None:
-    directory, recorded = runs
-    address = f"tcp://127.0.0.1:{free_port()}"
-    python = [sys.executable, "-m", "dask"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-    port = address.rpartition(":")[2]
-    scheduler = subprocess.Popen(
-        [*python, "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"], **quiet
-    )
-    worker = subprocess.Popen(
-        [*python, "worker", address, "--nworkers", "1", "--nthreads", "1", "--no-dashboard"],
-        **quiet,
-    )
-    try:
-        uids = list(recorded)
-        with workers_of(address) as client:
-            client.wait_for_workers(1, timeout=240)
-            outcomes = list(judge_runs(client, DocumentFiles(directory), uids[:2], None))
-        assert [outcome.failure for outcome in outcomes] == ["", ""]
-    finally:
-        for process in (worker, scheduler):
-            process.terminate()
-            process.wait(60)
-
-
-def test_an_address_where_nobody_answers_is_told() -> None:
+def test_an_address_where_nobody_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_cluster, "_CONNECT_TIMEOUT_S", 0.5)
     with (
         pytest.raises(ReplayError, match="a Dask scheduler must answer at"),
         workers_of(f"tcp://127.0.0.1:{free_port()}"),

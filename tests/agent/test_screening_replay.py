@@ -86,7 +86,6 @@ def screened(container: Container, tmp_path: Path, run_engine: RunEngine) -> Scr
             dwell=strip.exposure_s,
             max_dwell_s=16.0,
             advisor=advisor,
-            advice_timeout_s=30.0,
             clock=beamline.clock,
         )
     )
@@ -97,7 +96,6 @@ def screened(container: Container, tmp_path: Path, run_engine: RunEngine) -> Scr
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_a_screening_is_repeated_from_its_archive_to_the_bit(screening: Screened) -> None:
     live, runs = screening.advisor, screening.runs
     replayed = replay_screening(runs)
@@ -128,7 +126,6 @@ def test_a_screening_is_repeated_from_its_archive_to_the_bit(screening: Screened
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_the_command_repeats_a_screening_when_all_of_its_runs_are_selected(
     screening: Screened, tiled_server: EmbeddedTiledServer
 ) -> None:

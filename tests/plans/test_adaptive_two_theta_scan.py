@@ -205,7 +205,6 @@ def test_after_a_pause_plan_and_record_agree(run_engine: RunEngine) -> None:
     plan = scan(arm, SoftDetector(arm), advisor=ScriptedAdvisor(opinion), advice_timeout_s=1.0)
     with pytest.raises(RunEngineInterrupted):
         run_engine(plan)
-    pause.join()
     is_resumed.set()
     run_engine.resume()
     taken = {doc["seq_num"]: doc["data"]["arm"] for doc in emitted.events("primary")}
@@ -226,7 +225,6 @@ def test_an_abort_closes_the_run_and_puts_the_dwell_back(run_engine: RunEngine) 
     run_engine.subscribe(pause)
     with pytest.raises(RunEngineInterrupted):
         run_engine(scan(arm, detector, advisor=ScriptedAdvisor()))
-    pause.join()
     run_engine.abort("enough")
     assert emitted.stop["exit_status"] == "abort"
     assert detector.exposure_s.get() == 0.3
@@ -268,7 +266,6 @@ def test_the_agent_judges_the_pattern_as_it_grows(run_engine: RunEngine, model: 
             step=0.05,
             coarse_step=0.1,
             advisor=agent,
-            advice_timeout_s=30.0,
         ),
         agent,
     )

@@ -113,7 +113,6 @@ def test_after_a_pause_frame_and_decision_are_repeated_together(run_engine: RunE
     slow = Steering(ScriptedAdvisor(lambda run_uid, seq_num: None), timeout_s=0.3)
     with pytest.raises(RunEngineInterrupted):
         run_engine(advised_wrapper(bp.scan([detector], arm, 0, 2, 3), slow, [detector]))
-    pause.join()
     run_engine.resume()
     assert [doc["seq_num"] for doc in emitted.events("primary")] == [1, 2, 2, 3]
     assert column(emitted, "frame_seq_num") == [1, 2, 3]

@@ -299,7 +299,6 @@ def test_the_agent_finds_the_transition_and_stops(
             material.scan_stop_gpa,
             step=STEERING.coarse_step,
             advisor=agent,
-            advice_timeout_s=30.0,
         )
     )
     interval = agent.report().onset_interval
@@ -322,12 +321,9 @@ def test_after_a_pause_plan_and_record_agree(run_engine: RunEngine, model: Phase
     run_engine.subscribe(emitted)
     pause = PausesOnce(run_engine, seq_num=5)
     run_engine.subscribe(pause)
-    plan = compression_scan(
-        [beamline.detector], beamline.cell, 1.4, 3.0, step=0.2, advisor=agent, advice_timeout_s=30.0
-    )
+    plan = compression_scan([beamline.detector], beamline.cell, 1.4, 3.0, step=0.2, advisor=agent)
     with pytest.raises(RunEngineInterrupted):
         run_engine(plan)
-    pause.join()
     run_engine.resume()
     frames = {doc["seq_num"]: doc["data"] for doc in emitted.events("primary")}
     advice = {doc["data"]["agent_frame_seq_num"]: doc["data"] for doc in emitted.events("agent")}

@@ -115,7 +115,6 @@ def test_an_order_holds_through_a_pause(run_engine: RunEngine) -> None:
     )
     with pytest.raises(RunEngineInterrupted):
         run_engine(plan)
-    pause.join()
     run_engine.resume()
     assert dwells_s(emitted)[-2:] == [1.0, 2.0]
     assert column(emitted, "decided_by")[-2:] == ["person", "plan"]
@@ -139,7 +138,6 @@ def test_the_agent_judges_each_exposure(run_engine: RunEngine, model: PhaseModel
         max_exposures=2,
         dwell_s=0.1,
         advisor=agent,
-        advice_timeout_s=30.0,
     )
     emitted = run_plan(run_engine, plan, agent)
     assert column(emitted, "crystal_system") == ["cubic", "cubic"]

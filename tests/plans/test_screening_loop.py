@@ -261,7 +261,6 @@ def test_an_abort_closes_both_runs(run_engine: RunEngine) -> None:
     loop = Loop(run_engine, SampleAdvisor({}), pause)
     with pytest.raises(RunEngineInterrupted):
         run_engine(loop.plan)
-    pause.join()
     run_engine.abort("enough")
     assert [doc["exit_status"] for doc in loop.emitted.of("stop")] == ["abort", "abort"]
     assert len(loop.emitted.of("start")) == 2
@@ -272,7 +271,6 @@ def test_goes_on_after_a_pause_as_if_nothing_were(run_engine: RunEngine) -> None
     loop = Loop(run_engine, SampleAdvisor({("A1", 2): advise(Action.MOVE, target="B1")}), pause)
     with pytest.raises(RunEngineInterrupted):
         run_engine(loop.plan)
-    pause.join()
     run_engine.resume()
     assert list(loop.exposures()) == ["A1", "B1", "A2", "B2"]
     seen = {doc["seq_num"] for doc in loop.emitted.events("primary")}
@@ -296,7 +294,6 @@ def test_the_agent_reports_a_sample_without_a_usable_frame(
             max_exposures=1,
             dwell_s=0.1,
             advisor=agent,
-            advice_timeout_s=30.0,
         )
         results.append(result)
 

@@ -36,7 +36,7 @@ def make_detector(clock, kind=PointDetector, *, rate_per_s_per_deg=20_000.0, see
 
 
 def expose(detector, key="detector_counts"):
-    detector.trigger().wait(timeout=5)
+    detector.trigger().wait(timeout=60)
     return detector.read()[key]["value"]
 
 
@@ -133,7 +133,7 @@ def test_a_detector_that_fails_fails_its_plan_with_a_sentence(virtual_clock, run
     detector.fault_at = {1: CountingFault.ERROR}
     detector.stage()
     with pytest.raises(RuntimeError, match="should have counted for 1 s, but does not answer"):
-        detector.trigger().wait(timeout=5)
+        detector.trigger().wait(timeout=60)
 
 
 def test_a_missing_field_is_refused_by_the_run_engine_itself(virtual_clock, run_engine):

@@ -120,7 +120,7 @@ def test_a_stuck_furnace_fails_its_plan(zirconia, run_engine):
 
 def test_a_noisy_thermocouple_does_not_heat_the_sample(zirconia):
     zirconia.furnace.fault_at = {1: MoveFault.NOISY_READBACK}
-    zirconia.furnace.set(1200.0).wait(timeout=5)
+    zirconia.furnace.set(1200.0).wait(timeout=60)
     readings = [zirconia.furnace.read()["furnace_temperature_k"]["value"] for _ in range(300)]
     assert np.std(readings) == pytest.approx(5.0, rel=0.2)
     assert zirconia.sample.temperature_k == 1200.0

@@ -22,7 +22,7 @@ def make_detector(clock, *, seed=3, **options):
 
 
 def expose(detector):
-    detector.trigger().wait(timeout=5)
+    detector.trigger().wait(timeout=60)
     return detector.read()["detector_intensity"]["value"]
 
 
@@ -76,7 +76,7 @@ def test_an_error_in_the_physics_reaches_the_status(clock):
     detector = make_detector(clock)
     detector.sample.move_to(-1.0)
     with pytest.raises(ValueError, match="pressure_gpa must lie in"):
-        detector.trigger().wait(timeout=5)
+        detector.trigger().wait(timeout=60)
 
 
 def test_before_the_first_exposure_nothing_is_measured(clock):
@@ -138,7 +138,7 @@ def test_a_requested_fault_spoils_its_frame_and_no_other(clock, fault, holds):
 
 def test_a_missing_field_is_absent_from_the_reading_and_returns_with_the_next(clock):
     detector = make_detector(clock, fault_at={1: Fault.MISSING})
-    detector.trigger().wait(timeout=5)
+    detector.trigger().wait(timeout=60)
     assert "detector_intensity" not in detector.read()
     assert expose(detector).shape == (2751,)
 

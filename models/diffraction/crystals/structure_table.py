@@ -17,14 +17,16 @@ n_conv              atoms of the conventional cell; elements that share a positi
 `phasepilot.models.diffraction.crystals.table_builder` makes such a table from CIF files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
+from phasepilot.models.arrays import IntArray
 from phasepilot.models.diffraction.crystals.crystal import Crystal, crystal
 from phasepilot.models.diffraction.crystals.symmetry import standard_setting
 from phasepilot.models.diffraction.crystals.wyckoff import first_lettering, wyckoff_letters
@@ -42,6 +44,8 @@ class TableRow:
 
     Attributes
     ----------
+    number : int
+        Which row of the table it is; the first is 0.
     identifier : str
     licence : str
         Empty if the row states none.
@@ -52,6 +56,7 @@ class TableRow:
     crystal : Crystal
     """
 
+    number: int
     identifier: str
     licence: str
     family: str
@@ -59,25 +64,52 @@ class TableRow:
 
 
 def read_structures(
-    path: Path, *, start: int = 0, stop: int | None = None, max_atoms: int = 200
+    path: Path,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    max_atoms: int = 200,
+    chosen: Container[int] | None = None,
 ) -> Iterator[TableRow]:
     """Yield the rows from `start` to `stop` that can be simulated; others are passed over.
 
-    Rows are passed over when they have more than `max_atoms` atoms in the conventional cell, an
-    occupancy above 1, or sites that the space group does not repeat as often as the row says: those
-    have lost atoms.
+    With `chosen`, only rows of these numbers. Rows are passed over when they have more than
+    `max_atoms` atoms in the conventional cell, an occupancy above 1, or sites that the space group
+    does not repeat as often as the row says: those have lost atoms.
 
     Raises
     ------
     CrystalError
         If the file is not such a table, or a row holds what no crystal has.
     """
-    for row in _rows(path, start, stop):
+    for number, row in enumerate(_rows(path, start, stop), start):
+        if chosen is not None and number not in chosen:
+            continue
         if row["n_conv"] > max_atoms or max(row["occ"]) > 1.0:
             continue
-        entry = _table_row(row)
+        entry = _table_row(number, row)
         if entry.crystal.multiplicities.tolist() == row["mult"]:
             yield entry
+
+
+def structures_per_space_group(
+    path: Path, *, licences: tuple[str, ...], max_atoms: int, n_most: int, rng: Generator
+) -> IntArray:
+    """Return the numbers of rows drawn at random, at most `n_most` of each space group, sorted.
+
+    Raises
+    ------
+    CrystalError
+        If the file is not such a table.
+    """
+    with _opened(path) as file:
+        columns = file.read(["sg", "licence", "n_conv"]).to_pydict()
+    is_usable = np.isin(np.array(columns["licence"], dtype=np.str_), licences)
+    is_usable &= np.array(columns["n_conv"]) <= max_atoms
+    numbers = rng.permutation(np.flatnonzero(is_usable))
+    group = np.array(columns["sg"])[numbers]
+    drawn = [numbers[group == number][:n_most] for number in range(1, 231)]
+    return np.sort(np.concatenate(drawn))
 
 
 def count_structures(path: Path) -> int:
@@ -130,7 +162,7 @@ def _not_a_table(path: Path, why: str) -> CrystalError:
     )
 
 
-def _table_row(row: dict[str, Any]) -> TableRow:
+def _table_row(number: int, row: dict[str, Any]) -> TableRow:
     a, b, c, alpha, beta, gamma = (float(row[name]) for name in _CELL)
     structure = crystal(
         row["formula"],
@@ -140,7 +172,7 @@ def _table_row(row: dict[str, Any]) -> TableRow:
         fractional=np.array(row["xyz"], dtype=np.float64),
         occupancies=np.array(row["occ"], dtype=np.float64),
     )
-    return TableRow(row["id"], row["licence"] or "", _family(row, structure), structure)
+    return TableRow(number, row["id"], row["licence"] or "", _family(row, structure), structure)
 
 
 def _family(row: dict[str, Any], structure: Crystal) -> str:

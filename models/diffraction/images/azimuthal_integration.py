@@ -78,7 +78,8 @@ def integrate_pattern(
 
     Intensities are mean counts of a pixel, corrected for solid angle (to that of a pixel at the
     PONI) and polarisation. Pixels that are not finite or hold the detector's own mark of a dead
-    pixel (-2 or -1 for a Pilatus) are left out, and how many is logged.
+    pixel (-2 or -1 for a Pilatus) are left out, and how many is logged. So is the first pixel
+    that is measured, which pyFAI shares at random.
 
     Parameters
     ----------
@@ -196,8 +197,23 @@ def _cake_integration(
 
 
 def _n_pixels(run: Callable[..., Any], geometry: DetectorGeometry) -> int:
-    counts = run(np.zeros(geometry.shape, dtype=np.float32)).count
-    return round(float(counts.sum()))
+    """Have pyFAI prepare its engine, and return how many pixels go into it."""
+    nothing = np.zeros(geometry.shape, dtype=np.float32)
+    run(nothing)
+    _leave_out_first_pixel(run.func.__self__)  # type: ignore[attr-defined]
+    return round(float(run(nothing).count.sum()))
+
+
+def _leave_out_first_pixel(integrator: "AzimuthalIntegrator") -> None:
+    """Take the first pixel that is measured out of what pyFAI has prepared.
+
+    pyFAI 2026.9 shares it by memory that it has not set, differently in each process.
+    """
+    mask = np.asarray(integrator.detector.mask)
+    first = int(np.flatnonzero(mask.reshape(-1) == 0)[0])
+    for kept in integrator.engines.values():
+        parts, pixels = np.asarray(kept.engine.data), np.asarray(kept.engine.indices)
+        parts[pixels == first] = 0.0
 
 
 @contextmanager

@@ -142,3 +142,36 @@ def _wavelength_angstrom(path: Path, content: dict[str, str]) -> float:
             f" is {wavelength_m:g}; 0.4066 angstrom would be 4.066e-11."
         )
     return wavelength_m * 1e10
+
+
+def poni_text(geometry: DetectorGeometry) -> str:
+    """Return the text of a .poni file, version 2.1, that `read_geometry` and pyFAI read.
+
+    Examples
+    --------
+    >>> from phasepilot.models.diffraction.images.detector_geometry import centred_geometry
+    >>> print(poni_text(centred_geometry("Pilatus100k", distance_m=0.2, wavelength_angstrom=0.4)))
+    poni_version: 2.1
+    Detector: Pilatus100k
+    Detector_config: {}
+    Distance: 0.2
+    Poni1: 0.01677
+    Poni2: 0.041882
+    Rot1: 0.0
+    Rot2: 0.0
+    Rot3: 0.0
+    Wavelength: 4e-11
+    """
+    values = {
+        "poni_version": 2.1,
+        "Detector": geometry.detector,
+        "Detector_config": geometry.detector_config,
+        "Distance": geometry.distance_m,
+        "Poni1": geometry.poni1_m,
+        "Poni2": geometry.poni2_m,
+        "Rot1": geometry.rot1_rad,
+        "Rot2": geometry.rot2_rad,
+        "Rot3": geometry.rot3_rad,
+        "Wavelength": geometry.wavelength_angstrom * 1e-10,
+    }
+    return "\n".join(f"{name}: {value}" for name, value in values.items())

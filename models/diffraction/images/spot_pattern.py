@@ -92,12 +92,27 @@ def zone_axis_orientation(crystal: Crystal, zone_axis: Sequence[int]) -> FloatAr
             f"zone_axis must be three integers that are not all 0, but is {tuple(zone_axis)}; give"
             " the lattice direction along the beam, e.g. (1, 1, 0)."
         )
-    u, v, w = (int(index) for index in axis)
-    in_zone = np.array([-v, u, 0]) if u or v else np.array([1, 0, 0])
-    z = np.array([u, v, w]) @ crystal.direct
-    x = in_zone @ crystal.reciprocal
-    z, x = z / np.linalg.norm(z), x / np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z])
+    return zone_axis_frames(crystal.reciprocal, axis)
+
+
+def zone_axis_frames(reciprocal: FloatArray, zone_axes: IntArray) -> FloatArray:
+    """Return these rotations of many crystals, shape (..., 3, 3).
+
+    Parameters
+    ----------
+    reciprocal : ndarray, shape (..., 3, 3)
+        Rows a*, b*, c*.
+    zone_axes : ndarray of int, shape (..., 3)
+        None of them 0 0 0.
+    """
+    u, v = zone_axes[..., 0], zone_axes[..., 1]
+    in_zone = np.stack([np.where((u == 0) & (v == 0), 1, -v), u, np.zeros_like(u)], axis=-1)
+    # The rows of the inverse's transpose are a, b, c.
+    z = np.linalg.solve(reciprocal, zone_axes[..., None].astype(np.float64))[..., 0]
+    x = np.einsum("...i,...ij->...j", in_zone, reciprocal)
+    z /= np.linalg.norm(z, axis=-1, keepdims=True)
+    x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.stack([x, np.cross(z, x), z], axis=-2)
 
 
 def turned_in_plane(orientation: FloatArray, angle_deg: float) -> FloatArray:
@@ -139,7 +154,7 @@ def spots(crystal: Crystal, orientation: FloatArray, settings: SpotSettings) -> 
         np.abs(column_px - (n_columns - 1) / 2) <= n_columns / 2
     )
     hkl = reflections.hkl[inside]
-    intensity = reflections.weight[inside] * _structure_factor_squared(
+    intensity = reflections.weight[inside] * structure_factor_squared(
         crystal, hkl, reflections.length_per_angstrom[inside], settings.b_square_angstrom
     )
     seen = intensity > 0
@@ -165,7 +180,7 @@ def _zone_layer(
     largest = 2 * np.sin(np.radians(layer.two_theta_max_deg / 2)) / wavelength
     in_image = _farthest_px(settings) * layer.inverse_angstrom_per_pixel
     reach = min(largest, np.hypot(in_image, layer.half_thickness_per_angstrom))
-    lattice = _lattice_box(crystal, reach)
+    lattice = lattice_box(crystal, reach)
     height = _component(axes[:, 2], lattice)
     hkl = _chosen(lattice, np.abs(height) <= layer.half_thickness_per_angstrom)
     vectors = hkl @ axes
@@ -196,7 +211,7 @@ def _on_flat_detector(
     theta_max = np.arctan(_farthest_px(settings) / distance_px) / 2
     reach = 2 * np.sin(theta_max) / wavelength
     mosaicity = np.radians(detector.mosaicity_deg)
-    lattice = _lattice_box(crystal, reach)
+    lattice = lattice_box(crystal, reach)
     near = _near_sphere(lattice, axes, wavelength, reach, _MOSAIC_CUT * mosaicity)
     hkl = _chosen(lattice, near)
     vectors = hkl @ axes
@@ -238,8 +253,14 @@ def _farthest_px(settings: SpotSettings) -> float:
     return float(np.hypot(np.abs(rows - row).max(), np.abs(columns - column).max()))
 
 
-def _lattice_box(crystal: Crystal, reach_per_angstrom: float) -> list[IntArray]:
-    """Return the range of h, of k and of l that holds the sphere of this radius."""
+def lattice_box(crystal: Crystal, reach_per_angstrom: float) -> list[IntArray]:
+    """Return the range of h, of k and of l that holds the sphere of this radius.
+
+    Raises
+    ------
+    CrystalError
+        If the cell is so large that the points between would not fit in memory.
+    """
     edges = np.linalg.norm(crystal.direct, axis=1)
     most = np.floor(edges * reach_per_angstrom + 1e-9).astype(np.int64)
     n_points = int(np.prod(2.0 * most + 1))
@@ -264,7 +285,7 @@ def _chosen(lattice: list[IntArray], is_chosen: BoolArray) -> IntArray:
     return np.stack([i[place] for i, place in zip(lattice, places, strict=True)], axis=1)
 
 
-def _structure_factor_squared(
+def structure_factor_squared(
     crystal: Crystal, hkl: IntArray, length_per_angstrom: FloatArray, b_square_angstrom: float
 ) -> FloatArray:
     """Return |F|^2 of the conventional cell, exactly 0 for extinct reflections.

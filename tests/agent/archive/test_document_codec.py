@@ -148,6 +148,6 @@ value = {b"nd": True, b"type": b"O", b"kind": b"O", b"shape": (1,), b"data": dat
 print(type(decode_document(msgpack.packb(["event", {"value": value}]))[1]["value"]).__name__)
 """
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=240
     )
     assert (ended.stdout, ended.returncode) == ("dict\n", 0), ended.stderr

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import wait_until
 from postgres_cluster import PostgresCluster, server_binaries
 from tiled_process import WRITE_SCOPES, TiledProcess
 
@@ -47,6 +48,7 @@ def test_two_agents_write_at_once_and_every_run_replays_to_the_bit(
         agents = [
             subprocess.Popen(
                 [sys.executable, str(PROGRAM), place.uri, key, str(tmp_path / name), seed, "2"],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -54,20 +56,21 @@ def test_two_agents_write_at_once_and_every_run_replays_to_the_bit(
             )
             for name, seed in (("one", "1"), ("two", "2"))
         ]
-        uids = []
+        uids: list[list[str]] = [[], []]
+        # Both measure their first run at once, and neither waits for the other to be done.
+        for n_runs in (2, 4):
+            for agent in agents:
+                agent.stdin.write("measure\n")
+                agent.stdin.flush()
+            for agent, of_agent in zip(agents, uids, strict=True):
+                of_agent.append(agent.stdout.readline().strip())
+            wait_until(lambda n_runs=n_runs: len(place) == n_runs, look_every_s=0.2)
         for agent in agents:
-            told, complaints = agent.communicate(timeout=600)
+            _, complaints = agent.communicate(timeout=600)
             assert agent.returncode == 0, complaints[-2000:]
-            uids.append(told.split())
-        assert [len(of_agent) for of_agent in uids] == [2, 2]
-        assert sorted(place) == sorted([*uids[0], *uids[1]])
         keys = list(place)
-        for of_agent in uids:
-            # Each agent's runs got there in the order in which they were measured,
-            assert sorted(of_agent, key=keys.index) == of_agent
-        # and while the other's did: neither waited for the other to be done.
-        first_of_both = {keys.index(uids[0][0]), keys.index(uids[1][0])}
-        assert first_of_both != {0, 2}
+        assert sorted(keys[:2]) == sorted(of_agent[0] for of_agent in uids)
+        assert sorted(keys[2:]) == sorted(of_agent[1] for of_agent in uids)
         for uid in keys:
             result = replay(archived_documents(find_run(place, uid)))
             assert result.n_recorded > 0

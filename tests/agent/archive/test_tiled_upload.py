@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
 from bluesky import plans as bp
 from event_model import compose_run
 from ophyd.sim import SynSignal
+from patience import PATIENCE_S, wait_until
 
 from phasepilot.agent.archive.derived_runs import store_documents
 from phasepilot.agent.archive.document_log import DocumentLog, read_documents
@@ -47,14 +47,6 @@ def send(documents, *callbacks):
     return documents[0][1]["uid"]
 
 
-def wait_until(condition, timeout_s=30.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.01)
-
-
 SERVER_PROGRAM = """
 import sys
 from tiled.server import SimpleTiledServer
@@ -86,7 +78,7 @@ def test_a_server_that_dies_costs_nothing_but_time(
 ):
     process, uri = server_process
     detector = SynSignal(func=lambda: np.full(2000, motor.position), name="detector")
-    client = connect(uri, api_key="secret", timeout_s=5)
+    client = connect(uri, api_key="secret", timeout_s=PATIENCE_S)
     writer = ArchiveWriter(tmp_path, client, batch_size=1)
     live = []
 
@@ -101,7 +93,7 @@ def test_a_server_that_dies_costs_nothing_but_time(
     run_engine.subscribe(kill)
     (uid,) = run_engine(bp.scan([detector], motor, 0, 19, 20))
     (next_uid,) = run_engine(bp.count([detector], 2))
-    summary = writer.close(timeout_s=30)
+    summary = writer.close(timeout_s=60)
 
     assert summary.uploaded == ()
     assert summary.pending == (uid, next_uid)
@@ -157,10 +149,9 @@ def test_a_tiled_that_never_answers_stops_neither_the_run_nor_the_end(run_engine
     writer = ArchiveWriter(tmp_path, never_connect)
     run_engine.subscribe(writer)
     (uid,) = run_engine(bp.scan([], motor, 0, 1, 5))
-    started = time.monotonic()
     summary = writer.close(timeout_s=0.2)
 
-    assert time.monotonic() - started < 2
+    assert not answered.is_set()
     assert summary.pending == (uid,)
     assert len(list(read_documents(tmp_path / f"{uid}.documents"))) == 8
     answered.set()

@@ -11,7 +11,7 @@ from typer.testing import Result
 from phasepilot.agent.archive.pending_runs import upload_pending
 from phasepilot.agent.archive.tiled_client import runs_container
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
+pytestmark = pytest.mark.slow
 PhasePilot = Callable[..., Result]
 
 

@@ -262,7 +262,7 @@ def test_the_installed_command_answers_too(angles: Path) -> None:
         [command, "classify", "--json", "--wavelength", "1.5406", angles],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     assert json.loads(finished.stdout)["file"] == str(angles)

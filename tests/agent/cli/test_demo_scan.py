@@ -11,7 +11,6 @@ from phasepilot.agent.cli import app
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_scan_names_the_mixture_sooner_than_a_full_scan(tmp_path: Path) -> None:
     done = CliRunner().invoke(
         app, ["demo", "--experiment", "scan", "--out", str(tmp_path), "--seed", "1"]

@@ -9,7 +9,6 @@ from typer.testing import Result
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_a_library_is_screened_drawn_and_compared_with_a_raster(
     phasepilot: Callable[..., Result], tmp_path: Path
 ) -> None:

@@ -2,13 +2,13 @@
 
 import contextlib
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from bluesky import RunEngine
 from experiment import make_beamline
-from served_agent import COMMAND, PATIENCE_S, served_agent
+from patience import PATIENCE_S, wait_until
+from served_agent import COMMAND, served_agent
 from typer.testing import CliRunner
 
 from phasepilot.agent.cli import app
@@ -27,7 +27,6 @@ def scan(run_engine: RunEngine, advisor: object) -> None:
         2.4,
         step=0.2,
         advisor=advisor,
-        advice_timeout_s=PATIENCE_S,
     )
     run_engine(plan)
 
@@ -48,11 +47,16 @@ def test_a_watcher_sees_what_the_served_agent_finds(tmp_path: Path, run_engine: 
         stack.callback(watcher.kill)
         assert watcher.stdout is not None
         assert watcher.stdout.readline().startswith("watching")
-        time.sleep(1.0)  # for the subscription to arrive
         with served.client(keys=client_keys(keys, "plan")) as remote:
-            assert remote.wait_until_connected(PATIENCE_S)
+            assert remote.wait_until_connected()
             run_engine.subscribe(remote)
-            scan(run_engine, remote)
+
+            def is_seen() -> bool:
+                scan(run_engine, remote)
+                return watcher.poll() is not None
+
+            # The subscription may come later than the first scan.
+            wait_until(is_seen, look_every_s=1.0)
         printed, _ = watcher.communicate(timeout=PATIENCE_S)
         assert "ended; 0 documents were lost" in served.interrupt()
     assert "ended: success" in printed

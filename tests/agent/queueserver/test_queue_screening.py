@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from bluesky_queueserver_api import BPlan
+from patience import PATIENCE_S, wait_until
 from queue_library import truth
 from queue_server import QueueServer, queue_server
 from served_agent import addresses
@@ -52,21 +54,29 @@ def served(tmp_path_factory: pytest.TempPathFactory, model: PhaseModel) -> Itera
     agent = PhaseAgent(screening_configuration(library), model=model)
     places = ServerAddresses(*addresses())
     parts: list[Served] = []
+    decided = directory / "decided"
+    decided.mkdir()
 
-    def pass_on(name: str, doc: object) -> None:
-        if parts and parts[0].screening is not None:
-            parts[0].screening(name, doc)  # type: ignore[arg-type]
+    def pass_on(name: str, doc: Any) -> None:
+        screening = parts[0].screening if parts else None
+        if screening is not None:
+            screening(name, doc)
+        if name == "stop":
+            # The manager of the tests waits for this file.
+            assert screening is None or screening.wait(PATIENCE_S)
+            (decided / doc["run_start"]).touch()
 
     sockets = AgentServer(agent, places, also=(pass_on,))
     thread = threading.Thread(target=sockets.serve)
     thread.start()
     try:
-        with queue_server(directory, places.documents, places.advice) as server:
+        environment = {"PHASEPILOT_DECIDED": str(decided)}
+        with queue_server(directory, places.documents, places.advice, **environment) as server:
             parts.append(Served(agent, server))
             yield parts[0]
     finally:
         sockets.stop()
-        thread.join(30.0)
+        thread.join(PATIENCE_S)
 
 
 @pytest.fixture
@@ -83,6 +93,7 @@ def test_results_decide_which_sample_is_next_and_for_how_long(empty: Served) -> 
     screening = empty.screen(QueueLimits(max_plans=12), order="random", seed=3, first_dwell_s=1.0)
     empty.server.manager.queue_autostart(True)
     screening.begin()
+    wait_until(lambda: screening.decisions and screening.decisions[-1].action == "end")
     empty.server.wait_until_idle()
     finished = empty.server.finished_samples()
     assert sorted(set(finished)) == sorted(NAMES)
@@ -113,6 +124,7 @@ def test_no_more_plans_are_added_than_allowed(empty: Served) -> None:
     screening = empty.screen(QueueLimits(max_plans=2, max_dwell_s=0.5))
     empty.server.manager.queue_autostart(True)
     screening.begin()
+    wait_until(lambda: screening.problems)
     empty.server.wait_until_idle()
     assert len(empty.server.finished_samples()) == 2
     assert screening.problems[-1].endswith("all 2 plans were added")
@@ -126,7 +138,7 @@ def test_a_manager_that_is_not_there_is_told(served: Served) -> None:
     queue = PlanQueue("tcp://127.0.0.1:1", timeout_s=0.2)
     screening = QueueScreening(served.agent, order, SITES, queue, QueueLimits(max_plans=2))
     screening.begin()
-    assert screening.wait(30.0)
+    assert screening.wait(PATIENCE_S)
     assert "the RE Manager at tcp://127.0.0.1:1 must take queue_get" in screening.problems[-1]
     with pytest.raises(QueueError, match="is it running"):
         queue.waiting()

@@ -5,8 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,13 @@ import zmq
 from bluesky import RunEngine
 from bluesky.callbacks.zmq import ClientCurve, Publisher
 from experiment import Emitted, configuration, make_beamline
-from served_agent import PATIENCE_S, addresses, free_ports
+from patience import PATIENCE_S, wait_until
+from ports import free_ports
+from served_agent import addresses
 
 from phasepilot.agent.errors import ConfigurationError
 from phasepilot.agent.phase_agent import PhaseAgent
+from phasepilot.agent.sockets.advice_messages import PING, Question, read_answer
 from phasepilot.agent.sockets.agent_server import AgentServer, ServerAddresses
 from phasepilot.agent.sockets.curve_keys import client_keys, make_keys
 from phasepilot.agent.sockets.remote_agent import RemoteAgent
@@ -40,7 +42,7 @@ def serving(
         yield server
     finally:
         server.stop()
-        thread.join(30.0)
+        thread.join(PATIENCE_S)
 
 
 def scan(run_engine: RunEngine, advisor: Any = None) -> Emitted:
@@ -54,7 +56,6 @@ def scan(run_engine: RunEngine, advisor: Any = None) -> Emitted:
             2.4,
             step=0.2,
             advisor=advisor,
-            advice_timeout_s=PATIENCE_S,
         )
     )
     return emitted
@@ -65,16 +66,26 @@ def agent(model: PhaseModel) -> PhaseAgent:
     return PhaseAgent(configuration(), model=model)
 
 
-def wait_for_port(address: str) -> None:
+def is_open(address: str) -> bool:
     host, _, port = address.rpartition(":")
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            socket.create_connection((host, int(port)), timeout=1.0).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    try:
+        socket.create_connection((host, int(port)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def send_until_heard(
+    send: Callable[[str, Any], None], serializer: NumberingSerializer, server: AgentServer
+) -> None:
+    """Send what concerns no run until it gets there: a publisher is not told who listens."""
+    probe = {"uid": "probe", "run_start": "nobody", "time": 0.0, "exit_status": "success"}
+
+    def is_heard() -> bool:
+        send("stop", probe)
+        return server.feed.has_reached(serializer.sender, 0)
+
+    wait_until(is_heard, look_every_s=0.1)
 
 
 @contextlib.contextmanager
@@ -85,10 +96,7 @@ def bluesky_proxy() -> Iterator[tuple[str, str]]:
     options = ["--in-address", publish, "--out-address", subscribe]
     process = subprocess.Popen([sys.executable, "-c", program, *options])
     try:
-        # It passes on what comes, and tells no publisher whether anybody listens behind it: whoever
-        # connects must find it there, and be given a moment.
-        for address in (publish, subscribe):
-            wait_for_port(address)
+        wait_until(lambda: is_open(publish) and is_open(subscribe), look_every_s=0.1)
         yield publish, subscribe
     finally:
         process.kill()
@@ -102,19 +110,21 @@ def test_a_plan_is_steered_through_a_proxy_of_blueskys(
     with bluesky_proxy() as (publish, subscribe):
         places = ServerAddresses(advice=advice, results=results, proxy=subscribe)
         with serving(agent, places) as server, RemoteAgent(publish, advice) as remote:
-            assert remote.wait_until_connected(PATIENCE_S)
-            time.sleep(1.0)
+            assert remote.wait_until_connected()
+            send_until_heard(remote, remote._publisher._serializer, server)
+            n_lost = server.feed.n_lost
             run_engine.subscribe(remote)
             emitted = scan(run_engine, remote)
     assert len(emitted.events("primary")) > 6  # refined: the plain scan has 6
-    assert server.feed.n_lost == 0
+    assert server.feed.n_lost == n_lost
 
 
 def test_blueskys_own_publisher_feeds_the_agent(agent: PhaseAgent, run_engine: RunEngine) -> None:
     places = ServerAddresses(*addresses())
-    with serving(agent, places):
-        publisher = Publisher(places.documents, serializer=NumberingSerializer())
-        time.sleep(1.0)  # it cannot tell when somebody listens
+    with serving(agent, places) as server:
+        serializer = NumberingSerializer()
+        publisher = Publisher(places.documents, serializer=serializer)
+        send_until_heard(publisher, serializer, server)
         run_engine.subscribe(publisher)
         emitted = scan(run_engine)
         publisher.close()
@@ -124,23 +134,20 @@ def test_blueskys_own_publisher_feeds_the_agent(agent: PhaseAgent, run_engine: R
 def seen(agent: PhaseAgent, emitted: Emitted) -> int:
     """How many frames the agent has judged, once it has all or has had long enough."""
     (start,) = emitted.of("start")
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
-        n_seen = len(agent.report(start["uid"]).advice)
-        if n_seen == len(emitted.events("primary")):
-            break
-        time.sleep(0.05)
-    return n_seen
+    n_emitted = len(emitted.events("primary"))
+    wait_until(lambda: len(agent.report(start["uid"]).advice) >= n_emitted)
+    return len(agent.report(start["uid"]).advice)
 
 
 def test_findings_are_published_as_runs_that_name_the_raw_one(
     agent: PhaseAgent, run_engine: RunEngine
 ) -> None:
     places, found = ServerAddresses(*addresses()), Emitted()
-    with serving(agent, places), RemoteAgent(places.documents, places.advice) as remote:
-        assert remote.wait_until_connected(PATIENCE_S)
+    with serving(agent, places) as server, RemoteAgent(places.documents, places.advice) as remote:
+        assert remote.wait_until_connected()
         followed = followed_documents(places.results)
-        assert next(followed) is None  # by then the subscription has arrived
+        assert next(followed) is None
+        assert server._results.wait_for_subscriber(PATIENCE_S)
         run_engine.subscribe(remote)
         raw = scan(run_engine, remote)
         for name, doc in filter(None, followed):
@@ -168,7 +175,7 @@ def test_known_clients_steer_with_keys(
         serving(agent, places, keys),
         RemoteAgent(places.documents, places.advice, keys=client_keys(keys, "plan")) as remote,
     ):
-        assert remote.wait_until_connected(PATIENCE_S)
+        assert remote.wait_until_connected()
         run_engine.subscribe(remote)
         emitted = scan(run_engine, remote)
     assert len(emitted.events("primary")) > 6
@@ -194,11 +201,11 @@ def test_blueskys_own_publisher_takes_the_same_keys(
     agent: PhaseAgent, run_engine: RunEngine, keys: Path
 ) -> None:
     places = ServerAddresses(*addresses())
-    with serving(agent, places, keys):
+    with serving(agent, places, keys) as server:
         curve = ClientCurve(keys / "plan.key_secret", keys / "agent.key")
         serializer = NumberingSerializer()
         publisher = Publisher(places.documents, serializer=serializer, curve_config=curve)
-        time.sleep(1.0)  # it cannot tell when somebody listens
+        send_until_heard(publisher, serializer, server)
         run_engine.subscribe(publisher)
         emitted = scan(run_engine)
         publisher.close()
@@ -225,25 +232,50 @@ def test_an_address_that_is_taken_is_told(agent: PhaseAgent) -> None:
         AgentServer(agent, places)
 
 
+@pytest.mark.parametrize(
+    ("documents", "advice"), [("nowhere", "127.0.0.1:1"), ("127.0.0.1:1", "127.0.0.1:port")]
+)
+def test_an_agent_at_no_address_is_told_and_leaves_no_socket_open(
+    documents: str, advice: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="must each be an address") as told:
+        RemoteAgent(documents, advice)
+    frames = [entry.frame.f_locals for entry in told.traceback]
+    (remote,) = (values["self"] for values in frames if isinstance(values.get("self"), RemoteAgent))
+    assert remote._context.closed
+
+
 def test_garbage_on_every_socket_leaves_the_agent_serving(
     agent: PhaseAgent, run_engine: RunEngine
 ) -> None:
-    places, context = ServerAddresses(*addresses()), zmq.Context()
-    with serving(agent, places) as server:
-        for kind, place in ((zmq.PUB, places.documents), (zmq.DEALER, places.advice)):
-            socket = context.socket(kind)
-            socket.connect(f"tcp://{place}")
-            time.sleep(0.3)
-            for garbage in (b"", b"garbage", b" nosuchname {}", b"\x93\x01\x02\x03"):
-                socket.send(garbage)
-            socket.send_multipart([b"a", b"b", b"c"])
-            socket.close()
+    places = ServerAddresses(*addresses())
+    with serving(agent, places) as server, zmq.Context() as context:
+        context.linger = 0
+        with context.socket(zmq.PUB) as documents:
+            documents.connect(f"tcp://{places.documents}")
+
+            def are_refused() -> bool:
+                send_garbage(documents)
+                return len(server.feed.problems) >= 4
+
+            wait_until(are_refused, look_every_s=0.1)
+        with context.socket(zmq.DEALER) as questions:
+            questions.connect(f"tcp://{places.advice}")
+            send_garbage(questions)
+            questions.send(Question(7, PING).encoded())
+            # The answer to what was sent last tells that all before was taken.
+            assert questions.poll(int(1e3 * PATIENCE_S))
+            assert read_answer(questions.recv()) == (7, "here")
         with RemoteAgent(places.documents, places.advice) as remote:
-            assert remote.wait_until_connected(PATIENCE_S)
+            assert remote.wait_until_connected()
             run_engine.subscribe(remote)
             assert scan(run_engine, remote).stop["exit_status"] == "success"
             assert (
                 remote.advice("no run", "primary", 1).result(PATIENCE_S).action == Action.CONTINUE
             )
-    context.term()
-    assert len(server.feed.problems) >= 4
+
+
+def send_garbage(to: "zmq.Socket[bytes]") -> None:
+    for garbage in (b"", b"garbage", b" nosuchname {}", b"\x93\x01\x02\x03"):
+        to.send(garbage)
+    to.send_multipart([b"a", b"b", b"c"])

@@ -1,14 +1,17 @@
 """A plan and an agent in two processes, and what happens when the agent dies between them."""
 
 import contextlib
+import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
-from experiment import Emitted, PausesOnce, configuration, make_beamline
-from served_agent import PATIENCE_S, ServedAgent, addresses, served_agent
+from experiment import Emitted, PausesOnce, configuration, fresh_run_engine, make_beamline
+from patience import PATIENCE_S
+from served_agent import ServedAgent, addresses, served_agent
 from steered_run import assert_same_to_the_bit
 
 from phasepilot.agent.archive.document_log import DocumentLog
@@ -50,8 +53,8 @@ def obeyed(emitted: Emitted) -> list[Advice]:
 @pytest.fixture(scope="module")
 def in_process() -> list[Advice]:
     """What an agent in the plan's own process says in the same scan."""
-    engine = RunEngine({})
-    return obeyed(steered_by(engine, PhaseAgent(configuration())))
+    with fresh_run_engine() as engine:
+        return obeyed(steered_by(engine, PhaseAgent(configuration())))
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,37 @@ class KillsOnce:
             kill_and_restart()
 
 
+class WaitsItself:
+    """A remote agent that is waited for as long as it takes, up to a frame."""
+
+    def __init__(self, remote: RemoteAgent, until: int) -> None:
+        self._remote, self._until = remote, until
+        self.settings = remote.settings
+
+    def __call__(self, name: str, doc: Any) -> None:
+        self._remote(name, doc)
+
+    def advice(self, run_uid: str, stream: str, seq_num: int) -> "Future[Advice]":
+        asked = self._remote.advice(run_uid, stream, seq_num)
+        if seq_num <= self._until:
+            asked.result(PATIENCE_S)
+        return asked
+
+
+class LeapingClock:
+    """A clock that leaps at a frame."""
+
+    def __init__(self, seq_num: int, by_s: float) -> None:
+        self._seq_num, self._by_s, self._leapt_s = seq_num, by_s, 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self._leapt_s
+
+    def leap(self, name: str, doc: Any) -> None:
+        if name == "event" and doc["seq_num"] == self._seq_num:
+            self._leapt_s = self._by_s
+
+
 def test_an_agent_that_was_killed_catches_up_from_the_log_and_decides_as_before(
     tmp_path: Path, run_engine: RunEngine, in_process: list[Advice]
 ) -> None:
@@ -108,13 +142,16 @@ def test_an_agent_that_was_killed_catches_up_from_the_log_and_decides_as_before(
 def test_a_plan_goes_on_by_itself_when_the_agent_dies(
     tmp_path: Path, run_engine: RunEngine, in_process: list[Advice]
 ) -> None:
-    with served_agent(tmp_path) as served, served.client(silence_s=0.5) as remote:
+    clock = LeapingClock(4, 2 * PATIENCE_S)
+    with served_agent(tmp_path) as served, served.client(clock=clock) as remote:
         assert remote.wait_until_connected()
-        said = obeyed(steered_by(run_engine, remote, KillsOnce(3, served.kill), patience_s=1.0))
+        advisor = WaitsItself(remote, 2)
+        killer = KillsOnce(3, served.kill)
+        said = obeyed(steered_by(run_engine, advisor, killer, clock.leap, patience_s=0.5))
     assert_same_to_the_bit(said[:2], in_process[:2])
     assert all(advice.action == Action.CONTINUE for advice in said[2:])
-    assert "did not answer within 1 s" in said[2].problem
-    assert "was not heard of for 0.5 s" in said[-1].problem
+    assert "did not answer within 0.5 s" in said[2].problem
+    assert all(f"was not heard of for {PATIENCE_S:g} s" in one.problem for one in said[3:])
     assert len(said) == 9  # the plain scan: 1.4 to 3.0 GPa in steps of 0.2
 
 

@@ -201,7 +201,6 @@ with joined_processes(int(os.environ["LOCAL_RANK"]), "cpu") as processes:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_two_processes_learn_what_one_does(configure: Configure, tmp_path: Path) -> None:
     """Without dropout, which differs, gradients are the same but for the order of sums."""
     sizes = {"sizes": {**TINY, "dropout": 0.0}}

@@ -50,7 +50,6 @@ def test_a_rare_element_is_refused():
 
 @needs_data
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_table_is_what_the_structures_give():
     table = Path(os.environ["PHASEPILOT_DATA"]) / "structures" / "structures.parquet"
     fitted = counted_and_fitted(table)

@@ -46,11 +46,11 @@ def test_each_crystal_has_exactly_the_space_group_asked_for():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("tolerance_angstrom", [1e-4, 1e-2])
-def test_space_groups_are_exact_in_thousands_of_crystals(tolerance_angstrom):
-    wanted = np.repeat(ALL_GROUPS, 20)
+def test_space_groups_are_exact_in_thousands_of_crystals():
+    wanted = np.repeat(ALL_GROUPS, 12)
     drawn = random_crystals(wanted, np.random.default_rng(2))
-    assert not_as_wanted(drawn, wanted, tolerance_angstrom) == []
+    for tolerance_angstrom in (1e-4, 1e-2):
+        assert not_as_wanted(drawn, wanted, tolerance_angstrom) == []
 
 
 def test_crystals_are_in_the_standard_setting(crystals):

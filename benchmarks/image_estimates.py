@@ -1,0 +1,123 @@
+"""How long an image of a million pixels takes to a complete estimate of its space group.
+
+    python benchmarks/image_estimates.py [--frames 300] [--model pilotcake-v1]
+
+Spot patterns with counting noise in memory, unrolled and estimated one after the other as the agent
+does. Times of each part are medians and 99th percentiles, by the clock and in seconds of processor
+time, which a busy machine does not stretch as much; what is prepared once for a geometry is not
+among them.
+"""
+
+import argparse
+import os
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from phasepilot.models.diffraction.crystals.crystal import crystal_from_sites
+from phasepilot.models.diffraction.images.detector_geometry import (
+    PLAIN_DETECTOR,
+    centred_geometry,
+    plain_detector_config,
+)
+from phasepilot.models.diffraction.images.frame_reduction import FrameReducer
+from phasepilot.models.diffraction.images.polar_views import cake_of_polar
+from phasepilot.models.diffraction.images.spot_drawing import draw_spots
+from phasepilot.models.diffraction.images.spot_pattern import spots, zone_axis_orientation
+from phasepilot.models.diffraction.images.spot_settings import (
+    FlatDetector,
+    GaussianSpots,
+    SpotSettings,
+)
+from phasepilot.models.estimation.image_model import DEFAULT_IMAGE_MODEL, load_image_model
+
+N_PIXELS, PIXEL_MM, DISTANCE_MM, WAVELENGTH_ANGSTROM = 1024, 0.15, 120.0, 0.5
+N_IMAGES = 8
+N_POLAR_BINS = 1000
+
+
+class Stopwatch:
+    """Seconds of each part: by the clock, and of the processors."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[tuple[float, float]]] = defaultdict(list)
+
+    @contextmanager
+    def time(self, part: str) -> Iterator[None]:
+        """Add what happens here to a part."""
+        began = time.perf_counter(), time.process_time()
+        yield
+        self.seconds[part].append((time.perf_counter() - began[0], time.process_time() - began[1]))
+
+
+def spot_images(rng: np.random.Generator) -> list[NDArray[np.int32]]:
+    """Return images of one crystal, turned about the beam, with background and noise."""
+    zircon = crystal_from_sites(
+        "ZrSiO4",
+        "I 41/a m d",
+        (6.607, 6.607, 5.982, 90.0, 90.0, 90.0),
+        [("Zr", (0, 0.75, 0.125)), ("Si", (0, 0.25, 0.375)), ("O", (0, 0.066, 0.195))],
+    )
+    settings = SpotSettings(
+        wavelength_angstrom=WAVELENGTH_ANGSTROM,
+        shape=(N_PIXELS, N_PIXELS),
+        geometry=FlatDetector(distance_mm=DISTANCE_MM, pixel_size_mm=PIXEL_MM, mosaicity_deg=2.0),
+        profile=GaussianSpots(sigma_px=2.0),
+    )
+    orientation = zone_axis_orientation(zircon, (1, 0, 0))
+    clean = draw_spots(spots(zircon, orientation, settings), settings)
+    clean *= 2000 / clean.max()
+    return [rng.poisson(clean + 3.0).astype(np.int32) for _ in range(N_IMAGES)]
+
+
+def main() -> None:
+    """Time the parts and print a table."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--frames", type=int, default=300)
+    arguments.add_argument("--model", default=DEFAULT_IMAGE_MODEL)
+    options = arguments.parse_args()
+    model = load_image_model(options.model)
+    geometry = centred_geometry(
+        PLAIN_DETECTOR,
+        distance_m=DISTANCE_MM / 1e3,
+        wavelength_angstrom=WAVELENGTH_ANGSTROM,
+        detector_config=plain_detector_config((N_PIXELS, N_PIXELS), (PIXEL_MM / 1e3,) * 2),
+    )
+    reducer = FrameReducer(geometry, n_bins=N_POLAR_BINS, n_chi=180)
+    images = spot_images(np.random.default_rng(0))
+    watch = Stopwatch()
+    for number in range(-10, options.frames):
+        if number == 0:
+            watch = Stopwatch()
+        image = images[number % N_IMAGES]
+        with watch.time("image to estimate"):
+            with watch.time("  unrolled"):
+                polar = reducer.reduce(image)
+                cake = cake_of_polar(polar, WAVELENGTH_ANGSTROM, model.cake_grid)
+            with watch.time("  estimated"):
+                model.estimate(cake)
+    title = (
+        f"{options.frames} images of {N_PIXELS} x {N_PIXELS} pixels, {os.cpu_count()} cores,"
+        f" {platform.machine()}; milliseconds"
+    )
+    table = Table("part", "median", "99 %", "processor median", "processor 99 %", title=title)
+    for part, pairs in watch.seconds.items():
+        clock, processor = np.array(pairs).T * 1e3
+        cells = [f(values) for values in (clock, processor) for f in (np.median, _p99)]
+        table.add_row(part, *(f"{cell:.1f}" for cell in cells))
+    Console().print(table)
+
+
+def _p99(values: NDArray[np.float64]) -> float:
+    return float(np.percentile(values, 99))
+
+
+if __name__ == "__main__":
+    main()
