@@ -84,6 +84,13 @@ Weights = Annotated[
         metavar="DIR",
     ),
 ]
+FullSize = Annotated[
+    bool,
+    typer.Option(
+        "--full-size",
+        help="A paper's benchmark as large as in the paper: days on two cores, hours on a GPU.",
+    ),
+]
 List = Annotated[bool, typer.Option("--list", help="Say what each benchmark measures, and stop.")]
 
 
@@ -100,6 +107,7 @@ def benchmark(
     simulated: Simulated = 60,
     picture: Picture = None,
     weights: Weights = None,
+    full_size: FullSize = False,
     lists: List = False,
 ) -> None:
     """Measure how right the answers are, beside what others reached.
@@ -146,6 +154,7 @@ def benchmark(
             n_seeds=seeds or chosen.n_seeds,
             n_simulated=simulated,
             weights=weights,
+            is_full_size=full_size,
         )
         report(chosen, options, results=results, picture=picture)
 

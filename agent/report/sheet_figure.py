@@ -3,19 +3,22 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from phasepilot.agent.errors import ConfigurationError
+from phasepilot.models.benchmarks.benchmark_result import Matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from phasepilot.models.benchmarks.benchmark_result import Chart, Sheet
 
+_DARK = 0.5
 # Fewer points are marked one by one.
 _FEW = 20
-_PANEL_INCHES = 2.3
+_PANEL_INCHES, _MATRIX_INCHES = 2.3, 5.0
 
 
 def draw_sheet(sheet: "Sheet", picture: Path) -> Path:
@@ -31,12 +34,15 @@ def draw_sheet(sheet: "Sheet", picture: Path) -> Path:
     ConfigurationError
         If the file cannot be written.
     """
-    n_charts = len(sheet.charts)
-    figure = Figure(figsize=(8, 0.6 + _PANEL_INCHES * n_charts), layout="constrained")
+    heights = [
+        _MATRIX_INCHES if isinstance(chart, Matrix) else _PANEL_INCHES for chart in sheet.charts
+    ]
+    figure = Figure(figsize=(8, 0.6 + sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(n_charts, squeeze=False)[:, 0]
+    panels = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
     for axes, chart in zip(panels, sheet.charts, strict=True):
-        _draw(axes, chart)
+        draw = _draw_matrix if isinstance(chart, Matrix) else _draw
+        draw(axes, chart)
     path = (
         picture / f"{sheet.name}.png"
         if picture.is_dir()
@@ -66,3 +72,17 @@ def _draw(axes: "Axes", chart: "Chart") -> None:
     axes.grid(alpha=0.3)
     # The best place takes minutes to find among thousands of points.
     axes.legend(fontsize=7, loc="upper right")
+
+
+def _draw_matrix(axes: "Axes", matrix: "Matrix") -> None:
+    shares = matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    places = range(len(matrix.classes))
+    axes.set_xticks(places, matrix.classes, fontsize=7, rotation=90)
+    axes.set_yticks(places, matrix.classes, fontsize=7)
+    for row, column in zip(*np.nonzero(matrix.counts), strict=True):
+        colour = "white" if shares[row, column] > _DARK else "black"
+        text = str(matrix.counts[row, column])
+        axes.text(column, row, text, ha="center", va="center", fontsize=6, color=colour)
+    axes.set(xlabel="answered", ylabel="true")
+    axes.set_title(matrix.title, fontsize=9, loc="left")

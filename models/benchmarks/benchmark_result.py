@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from phasepilot.models.arrays import BoolArray, FloatArray
+from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.errors import ModelsError
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.pattern import Pattern
@@ -54,6 +54,8 @@ class BenchmarkOptions:
         How many held-out structures are simulated for each seed.
     weights : Path or None
         Folder of networks that a benchmark trains for itself, to be kept there.
+    is_full_size : bool
+        Whether a paper's benchmark is to be as large as in the paper, not for two cores.
     """
 
     estimators: Mapping[str, Estimator]
@@ -63,6 +65,7 @@ class BenchmarkOptions:
     n_seeds: int = 5
     n_simulated: int = 60
     weights: Path | None = None
+    is_full_size: bool = False
 
     def measured(self) -> Path:
         """Return where measured patterns are.
@@ -168,11 +171,27 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
+class Matrix:
+    """How often each true class, a row, was answered as each class, a column.
+
+    Attributes
+    ----------
+    title : str
+    classes : tuple of str
+    counts : ndarray, shape (n_classes, n_classes)
+    """
+
+    title: str
+    classes: tuple[str, ...]
+    counts: IntArray
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
     """Charts that are drawn one below the other, into a picture of this name."""
 
     name: str
-    charts: tuple[Chart, ...]
+    charts: tuple[Chart | Matrix, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
-"""Small networks of the papers, trained on a few hundred patterns that lie in memory."""
+"""Networks of the papers, trained on labelled patterns that lie in memory or in a mapped file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from phasepilot.models.arrays import Float32Array, FloatArray, IntArray
+from phasepilot.models.arrays import FloatArray, IntArray
+from phasepilot.models.training.processes import autocast_type
 
 # Patterns that are classified at once.
 _BLOCK = 256
@@ -24,11 +27,17 @@ class Schedule:
     n_epochs, batch_size : int
     loss : callable
         Takes logits and class indices.
+    n_batches : int or None
+        Training ends after so many, whatever the epoch.
+    precision : {"float32", "auto"}
+        Of the layers' arithmetic; see `autocast_type`.
     """
 
     n_epochs: int
     batch_size: int
     loss: Loss = nn.functional.cross_entropy
+    n_batches: int | None = None
+    precision: Literal["float32", "auto"] = "float32"
 
 
 def binary_cross_entropy_of_softmax(logits: Tensor, classes: Tensor) -> Tensor:
@@ -48,11 +57,12 @@ def binary_cross_entropy_of_softmax(logits: Tensor, classes: Tensor) -> Tensor:
 
 def train_classifier(
     create: Callable[[], nn.Module],
-    patterns: Float32Array,
+    patterns: NDArray[np.floating[Any]],
     classes: IntArray,
     *,
     schedule: Schedule,
     seed: int,
+    device: str = "cpu",
 ) -> nn.Module:
     """Return a new network, trained on these patterns.
 
@@ -61,30 +71,45 @@ def train_classifier(
     create : callable
         Gives the untrained network, which is drawn from the seed.
     patterns : ndarray, shape (n_patterns, n_points)
-        Its one channel.
+        Its one channel; of any precision, since they are only read batch by batch.
     classes : ndarray of int, shape (n_patterns,)
         From 0.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = create()
+        network = create().to(device)
         optimiser = torch.optim.Adam(network.parameters())
-        inputs, labels = torch.from_numpy(patterns[:, None]), torch.from_numpy(classes)
+        kind = autocast_type(schedule.precision, torch.device(device))
         network.train()
-        for _ in range(schedule.n_epochs):
-            order = torch.randperm(len(inputs))
-            for start in range(0, len(order), schedule.batch_size):
-                chosen = order[start : start + schedule.batch_size]
-                optimiser.zero_grad(set_to_none=True)
-                torch.autograd.backward(schedule.loss(network(inputs[chosen]), labels[chosen]))
-                optimiser.step()
+        for chosen in _batches(len(patterns), schedule):
+            labels = torch.from_numpy(classes[chosen]).to(device)
+            optimiser.zero_grad(set_to_none=True)
+            with torch.autocast(device, kind or torch.bfloat16, enabled=kind is not None):
+                logits = network(_inputs(patterns, chosen, network))
+            torch.autograd.backward(schedule.loss(logits.float(), labels))
+            optimiser.step()
     return network.eval()
 
 
+def _batches(n_patterns: int, schedule: Schedule) -> Iterator[IntArray]:
+    n_done = 0
+    for _ in range(schedule.n_epochs):
+        order = torch.randperm(n_patterns).numpy()
+        for start in range(0, n_patterns, schedule.batch_size):
+            if n_done == schedule.n_batches:
+                return
+            yield order[start : start + schedule.batch_size]
+            n_done += 1
+
+
+def _inputs(patterns: NDArray[np.floating[Any]], chosen: Any, network: nn.Module) -> Tensor:
+    rows = torch.from_numpy(np.asarray(patterns[chosen], dtype=np.float32))
+    return rows[:, None].to(next(network.parameters()).device)
+
+
 @torch.inference_mode()
-def class_probabilities(network: nn.Module, patterns: Float32Array) -> FloatArray:
+def class_probabilities(network: nn.Module, patterns: NDArray[np.floating[Any]]) -> FloatArray:
     """Return the softmax of what the network says, shape (n_patterns, n_classes)."""
-    inputs = torch.from_numpy(patterns[:, None])
-    starts = range(0, len(inputs), _BLOCK)
-    logits = torch.cat([network(inputs[start : start + _BLOCK]) for start in starts])
-    return np.asarray(torch.softmax(logits.double(), dim=1).numpy())
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(patterns), _BLOCK)]
+    logits = torch.cat([network(_inputs(patterns, block, network)) for block in blocks])
+    return np.asarray(torch.softmax(logits.double(), dim=1).cpu().numpy())

@@ -156,11 +156,11 @@ def _held_out_crystals(
         # To tell a family takes milliseconds a row: of a whole table, minutes.
         part = Path(folder) / _TABLE
         write_random_rows(table, part, n_crystals * _ROWS_PER_STRUCTURE, rng, space_groups)
-        rows = (row for row in read_structures(part) if _is_held_out(row))
+        rows = (row for row in read_structures(part) if is_held_out(row))
         return [row.crystal for row in islice(rows, n_crystals)]
 
 
-def _is_held_out(row: TableRow) -> bool:
+def is_held_out(row: TableRow) -> bool:
     """Say whether the row's family is held out, as `StickStore.is_held_out` does."""
     return zlib.crc32(row.family.encode()) % 10 == 0
 

@@ -52,6 +52,13 @@ class Benchmark:
     n_seeds: int = 5
 
 
+def _run_salgado(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
+    # torch takes a second to import, and is in the train extra.
+    from phasepilot.models.benchmarks.salgado import run
+
+    return run(options, progress)
+
+
 BENCHMARKS = {
     "autoxrd": Benchmark(
         "space groups of thin films by cross-validation, at coarser steps and fewer counts too",
@@ -108,6 +115,13 @@ BENCHMARKS = {
     "rruff908": Benchmark(
         "symmetry of measured minerals: zero-shot, selective, and adapted to a part of them",
         run_rruff908,
+    ),
+    "salgado": Benchmark(
+        "the tables of Salgado et al.: NPCNN, SCNN and MLP on four training sets, souping, bias",
+        _run_salgado,
+        searches=False,
+        estimates=False,
+        n_seeds=1,
     ),
     "series": Benchmark(
         "phase changes that are seen in measured in-situ series, beside what is known of them",

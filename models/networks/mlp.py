@@ -9,7 +9,8 @@ DROPOUTS = (0.6, 0.5, 0.4, 0.3)
 class Mlp(nn.Module):
     """Five dense layers.
 
-    Input (n_patterns, n_channels, n_bins), output logits (n_patterns, n_classes).
+    Input (n_patterns, n_channels, n_bins), output logits (n_patterns, n_classes). `narrower_by`
+    divides the widths, as in `Npcnn`.
 
     References
     ----------
@@ -19,11 +20,12 @@ class Mlp(nn.Module):
     last layer gives logits to the softmax and is not rectified.
     """
 
-    def __init__(self, n_bins: int, n_channels: int, n_classes: int) -> None:
+    def __init__(self, n_bins: int, n_channels: int, n_classes: int, narrower_by: int = 1) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Flatten()]
         n_in = n_channels * n_bins
-        for width, dropout in zip(WIDTHS, DROPOUTS, strict=True):
+        for full_width, dropout in zip(WIDTHS, DROPOUTS, strict=True):
+            width = full_width // narrower_by
             layers += [nn.Linear(n_in, width), nn.ReLU(), nn.Dropout(dropout)]
             n_in = width
         self.layers = nn.Sequential(*layers, nn.Linear(n_in, n_classes))

@@ -17,7 +17,8 @@ class Npcnn(nn.Module):
     Input (n_patterns, n_channels, n_bins), output logits (n_patterns, n_classes). At 8500 points
     of one channel, as in the paper, the dense layers are 12160-2300-1150-n_classes.
 
-    The paper trains one network for 7 and another for 230 classes.
+    The paper trains one network for 7 and another for 230 classes. `narrower_by` divides its
+    widths, for trials on small machines; the paper's are at 1.
 
     References
     ----------
@@ -29,17 +30,17 @@ class Npcnn(nn.Module):
     and dropout probability of 50% during training after each ReLU activation".
     """
 
-    def __init__(self, n_bins: int, n_channels: int, n_classes: int) -> None:
+    def __init__(self, n_bins: int, n_channels: int, n_classes: int, narrower_by: int = 1) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        n_in = n_channels
+        n_in, n_out = n_channels, CHANNELS // narrower_by
         for kernel, stride in zip(KERNELS, STRIDES, strict=True):
-            layers += [nn.Conv1d(n_in, CHANNELS, kernel, stride), nn.ReLU()]
+            layers += [nn.Conv1d(n_in, n_out, kernel, stride), nn.ReLU()]
             layers.append(nn.Dropout(CONVOLUTION_DROPOUT))
-            n_in = CHANNELS
+            n_in = n_out
         self.convolutions = nn.Sequential(*layers)
         self.classifier = dense_classifier(
-            n_features(self.convolutions, n_channels, n_bins), n_classes
+            n_features(self.convolutions, n_channels, n_bins), n_classes, narrower_by
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -48,13 +49,14 @@ class Npcnn(nn.Module):
         return logits
 
 
-def dense_classifier(n_inputs: int, n_classes: int) -> nn.Sequential:
+def dense_classifier(n_inputs: int, n_classes: int, narrower_by: int = 1) -> nn.Sequential:
     """Return the dense layers that NPCNN and SCNN share.
 
     The paper calls all three rectified; the last one gives logits to the softmax and is not.
     """
     layers: list[nn.Module] = [nn.Flatten()]
-    for width in DENSE:
+    for full_width in DENSE:
+        width = full_width // narrower_by
         layers += [nn.Linear(n_inputs, width), nn.ReLU(), nn.Dropout(DENSE_DROPOUT)]
         n_inputs = width
     return nn.Sequential(*layers, nn.Linear(n_inputs, n_classes))

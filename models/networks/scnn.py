@@ -18,7 +18,8 @@ POOLING_STRIDES = (2, 1, 1)
 class Scnn(nn.Module):
     """Three strided convolutions, each averaged over neighbours, and three dense layers.
 
-    Input (n_patterns, n_channels, n_bins), output logits (n_patterns, n_classes).
+    Input (n_patterns, n_channels, n_bins), output logits (n_patterns, n_classes). `narrower_by`
+    divides the widths, as in `Npcnn`.
 
     The pooling strides are those of the text. The authors' program leaves out the last two, which
     torch takes as 3; and it pools after the dropout, an order that the text leaves open.
@@ -32,17 +33,17 @@ class Scnn(nn.Module):
     and strides [2, 1, 1]."
     """
 
-    def __init__(self, n_bins: int, n_channels: int, n_classes: int) -> None:
+    def __init__(self, n_bins: int, n_channels: int, n_classes: int, narrower_by: int = 1) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        n_in = n_channels
+        n_in, n_out = n_channels, CHANNELS // narrower_by
         for kernel, stride, pooling in zip(KERNELS, STRIDES, POOLING_STRIDES, strict=True):
-            layers += [nn.Conv1d(n_in, CHANNELS, kernel, stride), nn.ReLU()]
+            layers += [nn.Conv1d(n_in, n_out, kernel, stride), nn.ReLU()]
             layers += [nn.Dropout(CONVOLUTION_DROPOUT), nn.AvgPool1d(POOLING_KERNEL, pooling)]
-            n_in = CHANNELS
+            n_in = n_out
         self.convolutions = nn.Sequential(*layers)
         self.classifier = dense_classifier(
-            n_features(self.convolutions, n_channels, n_bins), n_classes
+            n_features(self.convolutions, n_channels, n_bins), n_classes, narrower_by
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
