@@ -5,8 +5,8 @@ tested on simulated patterns, trained on simulated and tested on measured ones, 
 simulated and four fifths of the measured. Then what augmentation does, and how many patterns and
 which step are needed; and the maps that explain the a-CNN.
 
-Fewer patterns are augmented than in the paper (400 of each kind instead of 2000), so that the whole
-takes minutes.
+Fewer patterns are augmented than in the paper (400 of each kind instead of 2000, which
+`--full-size` asks for), so that the whole takes minutes.
 """
 
 from collections.abc import Iterator
@@ -37,9 +37,7 @@ from phasepilot.models.benchmarks.film_methods import METHODS, Method, acnn
 from phasepilot.models.benchmarks.film_training_sets import TrainingSet, measured, powders
 from phasepilot.models.benchmarks.halide_films import LabelledFilms, halide_films
 
-N_CHANGED = 400
-# Changed copies of films and of powders, for the a-CNN; the rest of the paper's figure 3.
-NUMBERS = ((0, 0), (100, 0), (400, 0), (0, 400), (100, 400), (400, 400))
+N_CHANGED, N_CHANGED_IN_PAPER = 400, 2000
 COARSER_BY = (1, 2, 4, 8, 16, 24)
 # The seed of the authors' program, and those of the benchmark `autoxrd`.
 SEEDS = (3, *range(100, 119))
@@ -89,9 +87,11 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
     answers: Answers = {}
     maps: list[MapFigures] = []
     seeds = SEEDS[: options.n_seeds]
+    n_changed = N_CHANGED_IN_PAPER if options.is_full_size else N_CHANGED
+    numbers = numbers_of_copies(n_changed)
     for number, seed in enumerate(seeds):
         for what, films in asked.items():
-            runs = _Runs(what, films, seed, answers)
+            runs = _Runs(what, films, seed, n_changed, answers)
             parts = list(_parts(runs, maps))
             for k, (step, part) in enumerate(parts):
                 progress(f"{what}, seed {number + 1} of {len(seeds)}: {step}", k, len(parts))
@@ -99,16 +99,27 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
     figures: list[Figure] = []
     for what, films in asked.items():
         figures += case_figures(what, films, answers)
-        figures += augmentation_figures(what, answers, NUMBERS)
+        figures += augmentation_figures(what, answers, numbers)
         figures += step_figures(what, films, answers, COARSER_BY)
     figures += map_figures(maps)
     return BenchmarkResult(
         f"Oviedo et al. 2019 on the public films, {N_FOLDS} folds x {len(seeds)} seeds",
         tuple(figures),
         tuple(_items(asked, answers, seeds)),
-        notes(asked, N_CHANGED),
-        sheets=tuple(sheets(asked, answers, maps, NUMBERS, COARSER_BY)),
+        notes(asked, n_changed),
+        sheets=tuple(sheets(asked, answers, maps, numbers, COARSER_BY)),
     )
+
+
+def numbers_of_copies(n: int) -> tuple[tuple[int, int], ...]:
+    """Return changed copies of films and of powders, for the a-CNN: points of the paper's figure 3.
+
+    Examples
+    --------
+    >>> numbers_of_copies(400)
+    ((0, 0), (100, 0), (400, 0), (0, 400), (100, 400), (400, 400))
+    """
+    return (0, 0), (n // 4, 0), (n, 0), (0, n), (n // 4, n), (n, n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +129,13 @@ class _Runs:
     what: str
     films: LabelledFilms
     seed: int
+    n_changed: int
     answers: Answers
 
     def simulated_only(self, name: str, method: Method) -> None:
         """Case 1: folds of the changed powders, whose compounds are in training and test alike."""
         rng = default_rng([self.seed, 1])
-        all_ = powders(self.films, N_CHANGED, rng)
+        all_ = powders(self.films, self.n_changed, rng)
         fold = shuffled_folds(all_.classes.size, self.seed)
         answer = np.zeros(all_.classes.size, dtype=np.int64)
         for number in range(N_FOLDS):
@@ -139,14 +151,14 @@ class _Runs:
 
     def to_measured(self, name: str, method: Method) -> None:
         """Case 2: from powders to films."""
-        train = powders(self.films, N_CHANGED, default_rng([self.seed, 2]))
+        train = powders(self.films, self.n_changed, default_rng([self.seed, 2]))
         films = self.films
         answer = method(train.patterns, train.classes, films.measured, films.step_deg, self.seed)
         self._add(("case 2", name), films.measured_class, answer)
 
     def with_measured(self, name: str, method: Method) -> None:
         """Case 3: from powders and four of five films to the fifth."""
-        self._cross_validated(("case 3", name), self.films, method, N_CHANGED, N_CHANGED)
+        self._cross_validated(("case 3", name), self.films, method, self.n_changed, self.n_changed)
 
     def with_numbers(self, n_films: int, n_powders: int) -> None:
         """Case 3 with other numbers of changed copies."""
@@ -157,8 +169,8 @@ class _Runs:
         """Case 3 with noise in place of the changes of a film."""
         answer = np.zeros(self.films.measured_class.size, dtype=np.int64)
         for rows, test, rng in self._folds(self.films):
-            train = powders(self.films, N_CHANGED, rng, change="noise").with_(
-                measured(self.films, rows, N_CHANGED, rng, change="noise")
+            train = powders(self.films, self.n_changed, rng, change="noise").with_(
+                measured(self.films, rows, self.n_changed, rng, change="noise")
             )
             answer[test] = self._said(acnn, train, test, self.films)
         self._add(("noise",), self.films.measured_class, answer)
@@ -166,7 +178,7 @@ class _Runs:
     def at_step(self, every: int) -> None:
         """Case 3 with every k-th point, trained on such patterns too."""
         key = ("step", every)
-        self._cross_validated(key, self.films.coarser(every), acnn, N_CHANGED, N_CHANGED)
+        self._cross_validated(key, self.films.coarser(every), acnn, self.n_changed, self.n_changed)
 
     def explained(self, maps: list[MapFigures]) -> None:
         """Case 3 of the a-CNN, with its maps."""
@@ -175,7 +187,9 @@ class _Runs:
         films = self.films
         answer = np.zeros(films.measured_class.size, dtype=np.int64)
         for rows, test, rng in self._folds(films):
-            train = powders(films, N_CHANGED, rng).with_(measured(films, rows, N_CHANGED, rng))
+            train = powders(films, self.n_changed, rng).with_(
+                measured(films, rows, self.n_changed, rng)
+            )
             network = trained_acnn(train.patterns, train.classes, seed=self.seed)
             found = explained_films(network, train.patterns, train.classes, films.measured[test])
             answer[test] = found.answer
@@ -225,8 +239,8 @@ def _parts(runs: _Runs, maps: list[MapFigures]) -> Iterator[tuple[str, Any]]:
         else:
             yield f"case 3, {name}", lambda n=name, m=method: runs.with_measured(n, m)
     yield "noise", runs.with_noise
-    for pair in NUMBERS:
-        if pair != (N_CHANGED, N_CHANGED):
+    for pair in numbers_of_copies(runs.n_changed):
+        if pair != (runs.n_changed, runs.n_changed):
             yield f"{pair[0]} and {pair[1]} copies", lambda p=pair: runs.with_numbers(*p)
     for every in COARSER_BY[1:]:
         yield f"every {every}th point", lambda e=every: runs.at_step(e)
