@@ -31,6 +31,8 @@ class Schedule:
         Training ends after so many, whatever the epoch.
     precision : {"float32", "auto"}
         Of the layers' arithmetic; see `autocast_type`.
+    penalty : callable or None
+        From the network to what is added to the loss.
     """
 
     n_epochs: int
@@ -38,6 +40,7 @@ class Schedule:
     loss: Loss = nn.functional.cross_entropy
     n_batches: int | None = None
     precision: Literal["float32", "auto"] = "float32"
+    penalty: Callable[[nn.Module], Tensor] | None = None
 
 
 def binary_cross_entropy_of_softmax(logits: Tensor, classes: Tensor) -> Tensor:
@@ -86,7 +89,10 @@ def train_classifier(
             optimiser.zero_grad(set_to_none=True)
             with torch.autocast(device, kind or torch.bfloat16, enabled=kind is not None):
                 logits = network(_inputs(patterns, chosen, network))
-            torch.autograd.backward(schedule.loss(logits.float(), labels))
+            loss = schedule.loss(logits.float(), labels)
+            if schedule.penalty is not None:
+                loss = loss + schedule.penalty(network)
+            torch.autograd.backward(loss)
             optimiser.step()
     return network.eval()
 

@@ -59,6 +59,12 @@ def _run_salgado(options: BenchmarkOptions, progress: Progress) -> BenchmarkResu
     return run(options, progress)
 
 
+def _run_perovskite_ter(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
+    from phasepilot.models.benchmarks.perovskite_ter import run
+
+    return run(options, progress)
+
+
 BENCHMARKS = {
     "autoxrd": Benchmark(
         "space groups of thin films by cross-validation, at coarser steps and fewer counts too",
@@ -105,6 +111,13 @@ BENCHMARKS = {
         "what pattern, image and both say of crystals after one to six orientations",
         run_orientations,
         searches=False,
+    ),
+    "perovskite-ter": Benchmark(
+        "the B-VGGNet paper: element replacement, mixtures with real patterns, kinds of doubt",
+        _run_perovskite_ter,
+        searches=False,
+        estimates=False,
+        n_seeds=1,
     ),
     "rotation": Benchmark(
         "time until a turned crystal is known, at chosen angles and in equal steps",

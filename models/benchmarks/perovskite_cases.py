@@ -1,0 +1,270 @@
+"""Single questions of the B-VGGNet paper: the library, explanations, a hot structure, minerals."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gemmi
+import numpy as np
+from numpy.random import Generator
+
+from phasepilot.models.arrays import BoolArray, FloatArray
+from phasepilot.models.benchmarks.classifier_training import class_probabilities
+from phasepilot.models.benchmarks.measured_files import KnownSample, read_known_samples
+from phasepilot.models.benchmarks.perovskite_networks import Training, trained_b_vggnet
+from phasepilot.models.benchmarks.perovskite_sets import (
+    N_TYPES,
+    REAL_RECIPE,
+    TWO_THETA_DEG,
+    VIRTUAL_RECIPE,
+    Abx3Structures,
+    replaced,
+    simulated_patterns,
+)
+from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.crystals.oxidation_states import abx3_of
+from phasepilot.models.diffraction.crystals.stated_formula import stated_amounts
+from phasepilot.models.diffraction.powder.pattern_augmentation import (
+    LabelledPatterns,
+    rescale_min_max,
+)
+from phasepilot.models.explanation.shapley import shapley_values
+from phasepilot.models.pattern import two_theta_from_q
+from phasepilot.models.uncertainty.entropy import entropy_bits
+
+if TYPE_CHECKING:
+    from phasepilot.models.benchmarks.perovskite_ter import Size
+
+Answer = Callable[[FloatArray], FloatArray]
+# The paper's numbers of virtual patterns: of the 30 types and of others.
+N_INSIDE, N_OUTSIDE = 2100, 1500
+_N_OTHER_TYPES = 60
+_WAVELENGTH_ANGSTROM = 1.54184
+# One degree each.
+N_PARTS = 70
+# A line is where the pattern is higher than this share of its highest point.
+_LINE = 0.05
+# Perovskite at room temperature; the lattice that heat expands, by our choice as much as this.
+_COLD = "oc-CaTiO3-Perovskite"
+RELAXED_BY = (0.0, 0.5, 0.95)
+_EXPANSION = 0.012
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryAnswers:
+    """What the yes/no model says of patterns that it was not trained on.
+
+    Attributes
+    ----------
+    probability : ndarray
+        That the structure type is one of the library.
+    is_inside : ndarray of bool
+    is_seen : ndarray of bool
+        Whether other crystals of the type were trained on.
+    """
+
+    probability: FloatArray
+    is_inside: BoolArray
+    is_seen: BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedPattern:
+    """Shapley values of the answer for one pattern.
+
+    Attributes
+    ----------
+    label, answer : int
+    values : ndarray, shape (n_parts,)
+        Of the probability of the answer, by degree.
+    pattern : ndarray, shape (700,)
+    """
+
+    label: int
+    answer: int
+    values: FloatArray
+    pattern: FloatArray
+
+    def share_on_lines(self) -> tuple[float, float]:
+        """Return the part of the values that lies in degrees with a line, and of the degrees."""
+        is_line = self.pattern.reshape(N_PARTS, -1).max(axis=1) > _LINE
+        size = np.abs(self.values)
+        return float(size[is_line].sum() / max(size.sum(), 1e-12)), float(is_line.mean())
+
+
+@dataclass(frozen=True, slots=True)
+class HotStructure:
+    """Perovskite whose atoms and lattice have gone part of the way to the cubic structure.
+
+    Attributes
+    ----------
+    relaxed_by : float
+        0 as at room temperature, 1 cubic.
+    answer : str
+    probability, entropy_bits : float
+    distance : float
+        1 less the cosine to the nearest pattern of another real structure.
+    share_nearer : float
+        Part of the real structures that are nearer to their own nearest one.
+    """
+
+    relaxed_by: float
+    answer: str
+    probability: float
+    entropy_bits: float
+    distance: float
+    share_nearer: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredMineral:
+    """A measured pattern of an ABX3, and what is answered."""
+
+    name: str
+    truth: str
+    answer: str
+    probability: float
+
+
+def library_case(
+    data: Abx3Structures, how: Training, size: "Size", rng: Generator
+) -> LibraryAnswers:
+    """Return whether a model tells the 30 types from others, on crystals it was not trained on."""
+    types = data.types()
+    inside, others = types[:N_TYPES], types[N_TYPES : N_TYPES + _N_OTHER_TYPES]
+    made = replaced(data, inside + others, size.n_compositions, rng)
+    names = np.array(made.structure_type)
+    is_inside = np.isin(names, inside)
+    # A fifth of the other types is never trained on, nor a fifth of all crystals.
+    is_seen = ~np.isin(names, rng.permutation(others)[: len(others) // 5])
+    is_asked = ~is_seen | (rng.random(names.size) < 0.2)
+    sets = []
+    for rows, n_inside, n_outside in (
+        (~is_asked, N_INSIDE, N_OUTSIDE),
+        (is_asked, N_INSIDE // 5, N_OUTSIDE // 2),
+    ):
+        chosen = np.concatenate(
+            [
+                rng.choice(np.flatnonzero(rows & is_inside), n_inside),
+                rng.choice(np.flatnonzero(rows & ~is_inside), n_outside),
+            ]
+        )
+        sets.append(chosen)
+    train, asked = sets
+    patterns = [
+        simulated_patterns(made.crystals, chosen, recipe=VIRTUAL_RECIPE, rng=rng)
+        for chosen in (train, asked)
+    ]
+    network = trained_b_vggnet(patterns[0], is_inside[train].astype(np.int64), how)
+    said = class_probabilities(network, patterns[1])[:, 1]
+    return LibraryAnswers(said, is_inside[asked], is_seen[asked])
+
+
+def explained(
+    answer: Answer,
+    asked: LabelledPatterns,
+    background: FloatArray,
+    *,
+    n_orders: int,
+    rng: Generator,
+) -> list[ExplainedPattern]:
+    """Return the Shapley values of the answer for each pattern."""
+    found = []
+    for pattern, label in zip(asked.intensity, asked.labels.tolist(), strict=True):
+        said = int(answer(pattern[None]).argmax())
+        values = shapley_values(
+            lambda rows, said=said: answer(rows)[:, said],  # type: ignore[misc]
+            pattern,
+            background,
+            n_parts=N_PARTS,
+            n_orders=n_orders,
+            rng=rng,
+        )
+        found.append(ExplainedPattern(label, said, values, pattern))
+    return found
+
+
+def hot_case(
+    answer: Answer, data: Abx3Structures, classes: tuple[str, ...], rng: Generator
+) -> list[HotStructure]:
+    """Return what is said of perovskite on its way to the cubic structure; none without its row."""
+    cold = next((one for one in data.real if one.identifier == _COLD), None)
+    if cold is None:
+        return []
+    others = tuple(one.crystal for one in data.real if one.identifier != _COLD)
+    real = simulated_patterns(others, np.arange(len(others)), recipe=REAL_RECIPE, rng=rng)
+    likeness = _cosines(real, real)
+    np.fill_diagonal(likeness, -1.0)
+    usual = 1 - likeness.max(axis=1)
+    found = []
+    for share in RELAXED_BY:
+        crystal = towards_cubic(cold.crystal, share)
+        pattern = simulated_patterns((crystal,), np.zeros(1, int), recipe=REAL_RECIPE, rng=rng)
+        said = answer(pattern)[0]
+        distance = float(1 - _cosines(pattern, real).max())
+        best = int(said.argmax())
+        found.append(
+            HotStructure(
+                share,
+                classes[best],
+                float(said[best]),
+                float(entropy_bits(said)),
+                distance,
+                float((usual < distance).mean()),
+            )
+        )
+    return found
+
+
+def towards_cubic(crystal: Crystal, share: float) -> Crystal:
+    """Return perovskite in Pnma, part of the way to the ideal structure, its lattice expanded.
+
+    Atoms of the ideal structure stand at quarters of this cell, whose axes are then as long as
+    sqrt(2), 2 and sqrt(2) cubic ones.
+    """
+    positions = crystal.site_fractional
+    ideal = np.round(4 * positions) / 4
+    a, b, c, *angles = crystal.cell
+    edge = (a * b * c / 4) ** (1 / 3)
+    cubic = np.array([np.sqrt(2) * edge, 2 * edge, np.sqrt(2) * edge])
+    lengths = (1 - share) * np.array([a, b, c]) + share * cubic
+    longer = lengths * (1 + _EXPANSION * share)
+    return replace(
+        crystal,
+        site_fractional=positions + share * (ideal - positions),
+        cell=(*longer.tolist(), *angles),
+    )
+
+
+def measured_case(answer: Answer, data: Path, classes: tuple[str, ...]) -> list[MeasuredMineral]:
+    """Return what is said of the measured minerals that are ABX3 of one of the classes."""
+    found = []
+    for sample in read_known_samples(data).samples:
+        truth = _space_group(sample)
+        if truth not in classes:
+            continue
+        pattern = sample.pattern
+        is_in = pattern.is_measured
+        angle = two_theta_from_q(pattern.q_per_angstrom[is_in], _WAVELENGTH_ANGSTROM)
+        reached = np.isfinite(angle)
+        row = np.interp(TWO_THETA_DEG, angle[reached], pattern.intensity[is_in][reached])
+        said = answer(rescale_min_max(row[None]))[0]
+        best = int(said.argmax())
+        found.append(MeasuredMineral(sample.name, truth, classes[best], float(said[best])))
+    return found
+
+
+def _space_group(sample: KnownSample) -> str:
+    """Return the space group of a sample of one ABX3, or nothing."""
+    if len(sample.phases) != 1 or sample.phases[0].space_group_number is None:
+        return ""
+    amounts = stated_amounts(sample.phases[0].formula)
+    symbols = {gemmi.Element(number).name: amount for number, amount in amounts.items()}
+    is_abx3 = len(symbols) > 1 and abx3_of(symbols) is not None
+    return str(sample.phases[0].space_group_number) if is_abx3 else ""
+
+
+def _cosines(first: FloatArray, second: FloatArray) -> FloatArray:
+    units = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (first, second)]
+    return np.asarray(units[0] @ units[1].T)
