@@ -89,12 +89,12 @@ class Size:
     n_repeats: int
 
 
-# So few batches pass five times over the large set: measured patterns would each be seen as rarely.
+# So few batches pass twice over the large set: measured patterns would each be seen as rarely.
 SMALL = Size(
-    n_structures=3000,
+    n_structures=2000,
     every=4,
     narrower_by=4,
-    schedule=Schedule(n_epochs=1000, batch_size=64, n_batches=1600, precision="auto"),
+    schedule=Schedule(n_epochs=1000, batch_size=64, n_batches=500, precision="auto"),
     n_stretched=100,
     n_shown=500,
     n_repeats=10,

@@ -55,7 +55,7 @@ def make_films(n_measured: int = 30) -> LabelledFilms:
 def test_each_method_learns_what_is_easy(name: str) -> None:
     films = make_films(12)
     # The network learns by steps, of which so few patterns make few.
-    train = powders(films, 240 if name == "acnn" else 60, np.random.default_rng(1))
+    train = powders(films, 600 if name == "acnn" else 60, np.random.default_rng(1))
     answer = METHODS[name](train.patterns, train.classes, films.measured, films.step_deg, 0)
     # A rare bad tree is no mistake; naive Bayes knows only heights at points.
     assert (answer == films.measured_class).mean() >= (0.6 if "tree" in name else 0.8)
@@ -91,7 +91,7 @@ def test_a_coarser_step_leaves_every_kth_point_from_0_to_1() -> None:
 
 def test_maps_add_up_to_the_logits_and_explain_the_answer() -> None:
     films = make_films()
-    train = powders(films, 240, np.random.default_rng(0))
+    train = powders(films, 600, np.random.default_rng(0))
     network = trained_acnn(train.patterns, train.classes, seed=0)
     found = explained_films(network, train.patterns, train.classes, films.measured)
     assert (found.answer == films.measured_class).mean() > 0.8
