@@ -71,13 +71,19 @@ class ImageAnswers:
     def joined(
         self, looked: Looked, of_pattern: PhaseEstimate | None
     ) -> tuple[PhaseEstimate | None, str]:
-        """Return what both networks say together, and what went wrong."""
+        """Return what both networks say together, and what went wrong.
+
+        A pattern that known phases explain has its answer.
+        """
         image, views = looked.counted.image, looked.views
         if self._network is None or image is None or views is None or not views.estimates:
             return of_pattern, looked.problem
         fused = self._network.fuse(views.estimates)
         if of_pattern is None:
             return fused, looked.problem
+        if of_pattern.phases:
+            # Known structures explain the lines: a stronger witness than either network.
+            return of_pattern, looked.problem
         powers = powers_for(image.statement.kind)
         level = self._configuration.set_level
         return joined(of_pattern, fused, powers, set_level=level), looked.problem

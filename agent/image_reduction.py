@@ -91,7 +91,7 @@ class ImageReduction:
         """
         from phasepilot.models.diffraction.images.azimuthal_outliers import find_spots
         from phasepilot.models.diffraction.images.frame_condition import frame_condition
-        from phasepilot.models.diffraction.images.image_kind import image_statement
+        from phasepilot.models.diffraction.images.image_kind import SPOTS, image_statement
         from phasepilot.models.diffraction.images.polar_views import pattern_of_polar
 
         turned = _TURNS[self._settings.orientation](image)
@@ -110,13 +110,11 @@ class ImageReduction:
             wavelength_angstrom or self.poni_wavelength(reducer.geometry.shape),
             is_left_out=spots.is_spot if removes else None,
         )
-        return ReducedImage(
-            pattern,
-            polar,
-            condition,
-            image_statement(polar, spots, condition),
-            condition.remarks(spots_removed=removes),
-        )
+        statement = image_statement(polar, spots, condition)
+        # The spots of a sample that is a crystal are no nuisance.
+        are_wanted = statement.kind in SPOTS
+        remarks = condition.remarks(spots_removed=removes or are_wanted)
+        return ReducedImage(pattern, polar, condition, statement, remarks)
 
     def poni_wavelength(self, shape: tuple[int, int]) -> float:
         """Return the wavelength that the .poni file states.

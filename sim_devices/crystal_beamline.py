@@ -101,7 +101,7 @@ def simulated_crystal(
 
 
 def simulated_compressed_crystal(
-    material_name: str, *, seed: int, clock: Clock | None = None
+    material_name: str, *, seed: int, rocking_deg: float = 0.0, clock: Clock | None = None
 ) -> SimulatedCrystalBeamline:
     """Return a fresh beamline with a single crystal in a diamond anvil cell.
 
@@ -109,6 +109,8 @@ def simulated_compressed_crystal(
     ----------
     material_name : str
         A name of `phasepilot.models.diffraction.pressure.materials.MATERIALS`.
+    rocking_deg : float
+        Range that the axis turns through during each exposure.
     """
     clock = clock or ThreadedClock()
     sample_rng, gauge_rng, *rngs = np.random.default_rng(seed).spawn(4)
@@ -116,7 +118,9 @@ def simulated_compressed_crystal(
     wait = getattr(clock, "sleep", None)
     waiting = {} if wait is None else {"clock": clock, "sleep": wait}
     cell = DiamondAnvilCell(name="cell", sample=sample, rng=gauge_rng, **waiting)
-    return _beamline(sample, crystal_camera(), rngs, clock, DEFAULT_SPOT_RATE_PER_S, cell)
+    beamline = _beamline(sample, crystal_camera(), rngs, clock, DEFAULT_SPOT_RATE_PER_S, cell)
+    beamline.detector.rocking_deg = rocking_deg
+    return beamline
 
 
 def _beamline(

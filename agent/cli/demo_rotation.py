@@ -51,8 +51,18 @@ def rotation_configuration(library: Path, poni: Path, network: str | None) -> "A
     )
 
 
-def run_rotation_demo(out: Path, *, seed: int, is_steered: bool) -> None:
-    """Turn a crystal until its space group is settled; write rotation.png."""
+def run_rotation_demo(out: Path, *, material: str, seed: int, is_steered: bool) -> None:
+    """Turn a crystal until it is known, then press another; write rotation.png and report.png."""
+    from phasepilot.agent.cli.demo_pressed_crystal import press_crystal
+
+    name, network = _image_network()
+    _turn_crystal(out, name, network, seed=seed, is_steered=is_steered)
+    press_crystal(material, out / "pressed", seed=seed, is_steered=is_steered, network=name)
+
+
+def _turn_crystal(
+    out: Path, name: str | None, network: "CakeEstimator | None", *, seed: int, is_steered: bool
+) -> None:
     from bluesky import RunEngine
 
     from phasepilot.agent.phase_agent import PhaseAgent
@@ -70,7 +80,6 @@ def run_rotation_demo(out: Path, *, seed: int, is_steered: bool) -> None:
     beamline = simulated_crystal(LIBRARY_CRYSTALS[CRYSTAL], seed=seed, clock=clock)
     poni = out / "detector.poni"
     poni.write_text(poni_text(beamline.geometry))
-    name, network = _image_network()
     agent = PhaseAgent(rotation_configuration(library, poni, name), image_network=network)
     documents = _turned(beamline, run_engine, agent, is_steered=is_steered)
     record = _record(documents, beamline, agent, network, is_steered=is_steered)
