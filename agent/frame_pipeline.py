@@ -12,7 +12,8 @@ from phasepilot.agent.frames import Frame
 from phasepilot.agent.image_answers import ImageAnswers
 from phasepilot.agent.steering import Steerer
 from phasepilot.models.errors import ModelsError
-from phasepilot.models.estimation.crystal_views import CakeEstimator, CrystalViews
+from phasepilot.models.estimation.crystal_views import CrystalViews
+from phasepilot.models.estimation.image_estimator import ImageEstimator
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
@@ -69,7 +70,7 @@ class FramePipeline:
         model: PhaseModel,
         steerer: Steerer,
         cells: CellMeasurement,
-        image_network: CakeEstimator | None = None,
+        image_network: ImageEstimator | None = None,
     ) -> None:
         self._configuration = configuration
         self._model = model

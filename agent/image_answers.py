@@ -7,7 +7,8 @@ from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.frame_pattern import CountedPattern
 from phasepilot.agent.ignored_ranges import without_ignored
 from phasepilot.agent.image_reduction import ReducedImage
-from phasepilot.models.estimation.crystal_views import CakeEstimator, CrystalViews
+from phasepilot.models.estimation.crystal_views import CrystalViews
+from phasepilot.models.estimation.image_estimator import ImageEstimator
 from phasepilot.models.estimation.view_combination import joined
 from phasepilot.models.estimation.view_powers import powers_for
 from phasepilot.models.networks.estimate import PhaseEstimate
@@ -39,11 +40,11 @@ class ImageAnswers:
     Parameters
     ----------
     configuration : AgentConfiguration
-    network : CakeEstimator or None
+    network : ImageEstimator or None
         None leaves the answer to the pattern.
     """
 
-    def __init__(self, configuration: AgentConfiguration, network: CakeEstimator | None) -> None:
+    def __init__(self, configuration: AgentConfiguration, network: ImageEstimator | None) -> None:
         self._configuration = configuration
         self._network = network
         image = configuration.image
@@ -60,8 +61,8 @@ class ImageAnswers:
         wavelength = counted.pattern.wavelength_angstrom
         if counted.image is None or wavelength is None:
             return Looked(counted, None)
-        estimate, problem = self._estimate(counted.image, wavelength)
-        polar = counted.image.polar
+        estimate, problem = self._estimate(counted.image)
+        polar = counted.image.seen.polar
         if before is None or not self.is_one_crystal:
             return Looked(counted, CrystalViews.first(polar, wavelength, estimate), problem)
         views = before.with_view(polar, estimate)
@@ -88,16 +89,11 @@ class ImageAnswers:
         level = self._configuration.set_level
         return joined(of_pattern, fused, powers, set_level=level), looked.problem
 
-    def _estimate(
-        self, image: ReducedImage, wavelength_angstrom: float
-    ) -> tuple[PhaseEstimate | None, str]:
+    def _estimate(self, image: ReducedImage) -> tuple[PhaseEstimate | None, str]:
         if self._network is None:
             return None, ""
-        from phasepilot.models.diffraction.images.polar_views import cake_of_polar
-
         try:
-            cake = cake_of_polar(image.polar, wavelength_angstrom, self._network.cake_grid)
-            return self._network.estimate(cake), ""
+            return self._network.estimate_image(image.seen), ""
         except Exception as error:  # whatever a network throws, the pattern still has its own
             logger.exception("the network of images failed")
             problem = f"the network of images failed ({type(error).__name__}: {error})"

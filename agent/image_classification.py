@@ -1,11 +1,9 @@
 """Names what image files show, as the agent does with the images of a run."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from phasepilot.agent.assets.image_file import read_image_file
 from phasepilot.agent.configuration import AgentConfiguration
@@ -16,7 +14,7 @@ from phasepilot.agent.frame_settings import ImageSettings
 from phasepilot.agent.image_answers import ImageAnswers
 from phasepilot.agent.image_reduction import ImageReduction, ReducedImage
 from phasepilot.models.arrays import Float32Array
-from phasepilot.models.estimation.crystal_views import CakeEstimator
+from phasepilot.models.estimation.image_estimator import ImageEstimator
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
 
@@ -27,7 +25,6 @@ class ImageFinding:
 
     Attributes
     ----------
-    image : ndarray, shape (rows, columns)
     reduced : ReducedImage
         The image unrolled, and what kind of image it is.
     of_pattern, of_image : PhaseEstimate or None
@@ -38,7 +35,6 @@ class ImageFinding:
         What a person should know of the image.
     """
 
-    image: NDArray[Any]
     reduced: ReducedImage
     of_pattern: PhaseEstimate
     of_image: PhaseEstimate | None
@@ -54,12 +50,12 @@ class ImageClassifier:
     settings : ImageSettings
         Where the detector stands.
     model : PhaseModel
-    network : CakeEstimator or None
+    network : ImageEstimator or None
         Looks at the image itself; None leaves the answer to the pattern.
     """
 
     def __init__(
-        self, settings: ImageSettings, model: PhaseModel, network: CakeEstimator | None
+        self, settings: ImageSettings, model: PhaseModel, network: ImageEstimator | None
     ) -> None:
         configuration = AgentConfiguration(intensity_field="image", image=settings)
         self._model, self._network = model, network
@@ -92,7 +88,6 @@ class ImageClassifier:
         estimate, problem = self._answers.joined(looked, of_pattern)
         views = looked.views
         return ImageFinding(
-            image,
             reduced,
             of_pattern,
             views.estimates[0] if views is not None and views.estimates else None,
@@ -105,18 +100,10 @@ class ImageClassifier:
 
         Shape (rows, columns), NaN where nothing is known; None without a network of images.
         """
-        wavelength = finding.reduced.pattern.wavelength_angstrom
-        if self._network is None or finding.of_image is None or wavelength is None:
+        if self._network is None or finding.of_image is None:
             return None
-        from phasepilot.models.diffraction.images.polar_views import cake_of_polar
-        from phasepilot.models.explanation.cake_on_detector import on_detector
-
-        polar, rows_columns = finding.reduced.polar, finding.image.shape
-        geometry = self._reduction.prepare((rows_columns[0], rows_columns[1])).geometry
-        cake = cake_of_polar(polar, wavelength, self._network.cake_grid)
-        parts = self._network.attribution(cake, finding.estimate.space_group_number)
-        in_beam = replace(geometry, wavelength_angstrom=wavelength)
-        return on_detector(parts, self._network.grid, in_beam)
+        number = finding.estimate.space_group_number
+        return self._network.attribution_map(finding.reduced.seen, number)
 
 
 def image_settings(poni: Path) -> ImageSettings:

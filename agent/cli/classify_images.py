@@ -11,7 +11,7 @@ from phasepilot.models.errors import ModelsError
 
 if TYPE_CHECKING:
     from phasepilot.agent.image_classification import ImageClassifier, ImageFinding
-    from phasepilot.models.estimation.crystal_views import CakeEstimator
+    from phasepilot.models.estimation.image_estimator import ImageEstimator
     from phasepilot.models.networks.estimate import PhaseEstimate
     from phasepilot.models.networks.registry import PhaseModel
 
@@ -60,7 +60,7 @@ def image_rows(
     return rows, len(files) - len(rows)
 
 
-def _network(name: str) -> "CakeEstimator | None":
+def _network(name: str) -> "ImageEstimator | None":
     from phasepilot.models.estimation.image_model import DEFAULT_IMAGE_MODEL, load_image_model
 
     return None if name == _NO_NETWORK else load_image_model(name or DEFAULT_IMAGE_MODEL)
@@ -84,7 +84,7 @@ def _draw(file: Path, found: "ImageFinding", classifier: "ImageClassifier", fold
     from phasepilot.models.networks.space_groups import space_group_symbol
 
     reduced, number = found.reduced, found.estimate.space_group_number
-    polar = reduced.polar
+    polar = reduced.seen.polar
     unrolled = np.full(polar.signal.shape, np.nan, dtype=np.float32)
     np.divide(polar.signal, polar.weight, out=unrolled, where=polar.is_measured)
     said = {"pattern": found.of_pattern.crystal_system_probabilities}
@@ -97,7 +97,7 @@ def _draw(file: Path, found: "ImageFinding", classifier: "ImageClassifier", fold
         title=f"{file.name}: {number} {space_group_symbol(number)}"
         f" ({found.estimate.space_group_probabilities.max():.0%})",
         subtitle=f"{reduced.statement.kind.value}: {reduced.statement.reason}",
-        image=found.image,
+        image=reduced.seen.counts,
         two_theta_deg=polar.two_theta_deg,
         chi_deg=polar.chi_deg,
         unrolled=unrolled,

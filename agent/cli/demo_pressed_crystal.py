@@ -61,13 +61,13 @@ def press_crystal(
     clock = SimulatedClock()
     run_engine = RunEngine({})
     clock.follow(run_engine)
-    beamline = simulated_compressed_crystal(
+    pressed = simulated_compressed_crystal(
         material_name, seed=seed, rocking_deg=ROCKING_DEG, clock=clock
     )
+    beamline, material = pressed.beamline, pressed.sample.material
     beamline.detector.exposure_s.set(EXPOSURE_S).wait()
     poni = out / "detector.poni"
     poni.write_text(poni_text(beamline.geometry))
-    material = beamline.sample.material
     phases = (material.low_pressure, material.high_pressure)
     known = {phase.name.replace(" ", "_"): phase.crystal for phase in phases} | LIBRARY_CRYSTALS
     library = write_library(known, out / "library")
@@ -83,7 +83,7 @@ def press_crystal(
         run_engine(
             compression_scan(
                 [beamline.detector],
-                beamline.cell,
+                pressed.cell,
                 material.scan_start_gpa,
                 material.scan_stop_gpa,
                 step=steps.coarse_gpa,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from phasepilot.agent.configuration import AgentConfiguration
     from phasepilot.agent.phase_agent import PhaseAgent
     from phasepilot.agent.report.rotation_figure import RotationRecord
-    from phasepilot.models.estimation.crystal_views import CakeEstimator
+    from phasepilot.models.estimation.image_estimator import ImageEstimator
     from phasepilot.models.steering.rotation_settings import RotationSettings
     from phasepilot.sim_devices.crystal_beamline import SimulatedCrystalBeamline
 
@@ -61,7 +61,7 @@ def run_rotation_demo(out: Path, *, material: str, seed: int, is_steered: bool) 
 
 
 def _turn_crystal(
-    out: Path, name: str | None, network: "CakeEstimator | None", *, seed: int, is_steered: bool
+    out: Path, name: str | None, network: "ImageEstimator | None", *, seed: int, is_steered: bool
 ) -> None:
     from bluesky import RunEngine
 
@@ -89,7 +89,7 @@ def _turn_crystal(
     console.print(f"see {picture}; known phases are in {library}")
 
 
-def _image_network() -> tuple[str | None, "CakeEstimator | None"]:
+def _image_network() -> tuple[str | None, "ImageEstimator | None"]:
     """Return the network of images that ships, if one does."""
     from phasepilot.models.errors import UnknownModelError
     from phasepilot.models.estimation.image_model import DEFAULT_IMAGE_MODEL, load_image_model
@@ -146,7 +146,7 @@ def _record(
     documents: list[tuple[str, Any]],
     beamline: "SimulatedCrystalBeamline",
     agent: "PhaseAgent",
-    network: "CakeEstimator | None",
+    network: "ImageEstimator | None",
     *,
     is_steered: bool,
 ) -> "RotationRecord":
@@ -181,20 +181,18 @@ def _record(
 def _attribution(
     image: Any,
     beamline: "SimulatedCrystalBeamline",
-    network: "CakeEstimator | None",
+    network: "ImageEstimator | None",
     space_group_number: int,
 ) -> Any:
     """Return what each pixel adds to the answer; None without a network of images."""
     if network is None:
         return None
     from phasepilot.models.diffraction.images.frame_reduction import FrameReducer
-    from phasepilot.models.diffraction.images.polar_views import cake_of_polar
-    from phasepilot.models.explanation.cake_on_detector import on_detector
+    from phasepilot.models.estimation.image_estimator import SeenImage
 
     geometry = beamline.geometry
-    polar = FrameReducer(geometry).reduce(image)
-    cake = cake_of_polar(polar, geometry.wavelength_angstrom, network.cake_grid)
-    return on_detector(network.attribution(cake, space_group_number), network.grid, geometry)
+    seen = SeenImage(image, FrameReducer(geometry).reduce(image), geometry)
+    return network.attribution_map(seen, space_group_number)
 
 
 def _print_summary(record: "RotationRecord") -> None:

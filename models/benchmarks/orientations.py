@@ -23,7 +23,7 @@ from phasepilot.models.benchmarks.simulated_images import detectors, draw_known_
 from phasepilot.models.benchmarks.turned_crystals import TurnedCrystal, ViewMaker, held_out_rows
 from phasepilot.models.diffraction.images.image_kind import ImageKind
 from phasepilot.models.errors import ModelsError, UnknownModelError
-from phasepilot.models.estimation.crystal_views import CakeEstimator
+from phasepilot.models.estimation.image_estimator import ImageEstimator
 from phasepilot.models.estimation.image_model import load_image_model
 from phasepilot.models.estimation.view_combination import KnownViews, Powers, fit_powers
 from phasepilot.models.networks.symmetry_levels import crystal_system_probabilities
@@ -69,7 +69,7 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
     return BenchmarkResult("crystals after one to six orientations", tuple(figures), tuple(items))
 
 
-def image_network() -> CakeEstimator:
+def image_network() -> ImageEstimator:
     """Return the network of images that ships.
 
     Raises
@@ -89,7 +89,7 @@ def _answers(
     options: BenchmarkOptions,
     progress: Progress,
     pattern: Estimator,
-    network: CakeEstimator,
+    network: ImageEstimator,
     maker: ViewMaker,
     seed: int,
     half: int,

@@ -23,10 +23,10 @@ from phasepilot.models.diffraction.images.detector_geometry import (
 from phasepilot.models.diffraction.images.frame_condition import frame_condition
 from phasepilot.models.diffraction.images.frame_reduction import FrameReducer, PolarImage
 from phasepilot.models.diffraction.images.image_kind import ImageKind, image_statement
-from phasepilot.models.diffraction.images.polar_views import cake_of_polar
 from phasepilot.models.diffraction.images.rotating_crystal import CrystalCamera, Grain
 from phasepilot.models.errors import CrystalError
-from phasepilot.models.estimation.crystal_views import CakeEstimator, CrystalViews
+from phasepilot.models.estimation.crystal_views import CrystalViews
+from phasepilot.models.estimation.image_estimator import ImageEstimator, SeenImage
 from phasepilot.models.networks.estimate import PhaseEstimate
 
 # Counts in the brightest spot of a usual view, and of a pixel beside it.
@@ -104,13 +104,13 @@ class ViewMaker:
 
     Parameters
     ----------
-    image_network : CakeEstimator or None
+    image_network : ImageEstimator or None
     geometry : DetectorGeometry, optional
         That of `camera` unless given.
     """
 
     def __init__(
-        self, image_network: CakeEstimator | None, geometry: DetectorGeometry | None = None
+        self, image_network: ImageEstimator | None, geometry: DetectorGeometry | None = None
     ) -> None:
         self.camera = camera()
         self.geometry = geometry or self.camera.geometry
@@ -124,9 +124,7 @@ class ViewMaker:
         statement = image_statement(polar, spots, frame_condition(polar, spots))
         estimate = None
         if self._network is not None:
-            wavelength = self.geometry.wavelength_angstrom
-            cake = cake_of_polar(polar, wavelength, self._network.cake_grid)
-            estimate = self._network.estimate(cake)
+            estimate = self._network.estimate_image(SeenImage(image, polar, self.geometry))
         return View(polar, statement.kind, estimate)
 
     def views(self, image: NDArray[Any]) -> CrystalViews:

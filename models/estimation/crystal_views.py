@@ -1,52 +1,15 @@
 """What images of one crystal in several orientations amount to: one pattern, and one answer."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
-from phasepilot.models.arrays import Float32Array, FloatArray
-from phasepilot.models.diffraction.images.azimuthal_integration import Cake
-from phasepilot.models.diffraction.images.cake_grid import CakeGrid
+from phasepilot.models.arrays import FloatArray
 from phasepilot.models.diffraction.images.frame_reduction import PolarImage
-from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.networks.estimate import PhaseEstimate
-from phasepilot.models.networks.image_card import ImageModelCard
 from phasepilot.models.pattern import Pattern
 
 _LEAST_WEIGHT = 1e-3
-
-
-class CakeEstimator(Protocol):
-    """What makes estimates of images; `phasepilot.models.estimation.image_model.ImageModel`."""
-
-    @property
-    def card(self) -> ImageModelCard:
-        """What the network is."""
-        ...
-
-    @property
-    def grid(self) -> CakeGrid:
-        """The cells that it sees, and that attributions are on."""
-        ...
-
-    @property
-    def cake_grid(self) -> LogQGrid:
-        """The ln q grid that an image should be unrolled onto."""
-        ...
-
-    def estimate(self, cake: Cake) -> PhaseEstimate:
-        """Return the estimate for one image."""
-        ...
-
-    def fuse(self, estimates: Sequence[PhaseEstimate]) -> PhaseEstimate:
-        """Return what several orientations of one crystal say together."""
-        ...
-
-    def attribution(self, cake: Cake, space_group: int) -> Float32Array:
-        """Return what each part of the cake adds to ln p of a space group."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
