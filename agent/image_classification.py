@@ -85,13 +85,13 @@ class ImageClassifier:
         counted = CountedPattern(reduced.pattern, None, image=reduced)
         looked = self._answers.look(None, counted)
         of_pattern = self._model.predict(reduced.pattern)
-        estimate, problem = self._answers.joined(looked, of_pattern)
-        views = looked.views
+        answered = self._answers.joined(looked, of_pattern)
+        views, problem = answered.views, answered.problem
         return ImageFinding(
             reduced,
             of_pattern,
             views.estimates[0] if views is not None and views.estimates else None,
-            estimate or of_pattern,
+            answered.estimate or of_pattern,
             tuple(told for told in (*reduced.remarks, problem) if told),
         )
 

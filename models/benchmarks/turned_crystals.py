@@ -130,7 +130,8 @@ class ViewMaker:
     def views(self, image: NDArray[Any]) -> CrystalViews:
         """Return what is known of a sample of which this is the only image."""
         view = self.view(image)
-        return CrystalViews.first(view.polar, self.geometry.wavelength_angstrom, view.estimate)
+        views = CrystalViews.first(view.polar, self.geometry.wavelength_angstrom)
+        return views.with_estimate(view.estimate)
 
 
 @dataclass(slots=True)
@@ -178,7 +179,7 @@ class TurnedCrystal:
         """Return the views at these angles together."""
         wavelength = self.maker.camera.geometry.wavelength_angstrom
         first, *others = (self.view(omega) for omega in omegas_deg)
-        views = CrystalViews.first(first.polar, wavelength, first.estimate)
+        views = CrystalViews.first(first.polar, wavelength).with_estimate(first.estimate)
         for one in others:
-            views = views.with_view(one.polar, one.estimate)
+            views = views.with_view(one.polar).with_estimate(one.estimate)
         return views

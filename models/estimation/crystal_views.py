@@ -37,28 +37,28 @@ class CrystalViews:
     n_views: int = 1
 
     @classmethod
-    def first(
-        cls, polar: PolarImage, wavelength_angstrom: float, estimate: PhaseEstimate | None
-    ) -> "CrystalViews":
+    def first(cls, polar: PolarImage, wavelength_angstrom: float) -> "CrystalViews":
         """Return the views after the first image."""
         return cls(
             polar.signal.sum(axis=1, dtype=np.float64),
             polar.weight.sum(axis=1, dtype=np.float64),
             polar.two_theta_deg,
             wavelength_angstrom,
-            () if estimate is None else (estimate,),
         )
 
-    def with_view(self, polar: PolarImage, estimate: PhaseEstimate | None) -> "CrystalViews":
+    def with_view(self, polar: PolarImage) -> "CrystalViews":
         """Return the views after one more image of the same detector."""
-        more = CrystalViews.first(polar, self.wavelength_angstrom, estimate)
+        more = CrystalViews.first(polar, self.wavelength_angstrom)
         return replace(
             self,
             counts=self.counts + more.counts,
             weight=self.weight + more.weight,
-            estimates=self.estimates + more.estimates,
             n_views=self.n_views + 1,
         )
+
+    def with_estimate(self, estimate: PhaseEstimate | None) -> "CrystalViews":
+        """Return the views with what the network of images says of the last one, if it does."""
+        return self if estimate is None else replace(self, estimates=(*self.estimates, estimate))
 
     @property
     def pattern(self) -> Pattern:
