@@ -1,34 +1,42 @@
 """How long an image of a million pixels takes to a complete estimate of its space group.
 
-    python benchmarks/image_estimates.py [--frames 300] [--model pilotcake-v1]
+    python benchmarks/image_estimates.py [--frames 300] [--network pilotcake-v1]
 
-Spot patterns with counting noise in memory, unrolled and estimated one after the other as the agent
-does. Times of each part are medians and 99th percentiles, by the clock and in seconds of processor
-time, which a busy machine does not stretch as much; what is prepared once for a geometry is not
-among them.
+Spot patterns with counting noise in memory, judged one after the other as the agent does: what
+the image shows, the estimates of both networks, the tracker and the advice. Then its parts by
+themselves. Medians and 99th percentiles, by the clock and in seconds of processor time, which a busy
+machine does not stretch as much; what is prepared once for a geometry is not among them.
 """
 
 import argparse
 import os
 import platform
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from phasepilot.agent.cell_measurement import CellMeasurement
+from phasepilot.agent.configuration import AgentConfiguration
+from phasepilot.agent.frame_pipeline import NOTHING_REMEMBERED, FramePipeline
+from phasepilot.agent.frame_settings import ImageSettings
+from phasepilot.agent.frames import Frame, Geometry
+from phasepilot.agent.image_reduction import ImageReduction
+from phasepilot.agent.steering import Steerer
 from phasepilot.models.diffraction.crystals.crystal import crystal_from_sites
 from phasepilot.models.diffraction.images.detector_geometry import (
     PLAIN_DETECTOR,
     centred_geometry,
     plain_detector_config,
 )
-from phasepilot.models.diffraction.images.frame_reduction import FrameReducer
-from phasepilot.models.diffraction.images.polar_views import cake_of_polar
+from phasepilot.models.diffraction.images.poni_file import poni_text
 from phasepilot.models.diffraction.images.spot_drawing import draw_spots
 from phasepilot.models.diffraction.images.spot_pattern import spots, zone_axis_orientation
 from phasepilot.models.diffraction.images.spot_settings import (
@@ -37,6 +45,7 @@ from phasepilot.models.diffraction.images.spot_settings import (
     SpotSettings,
 )
 from phasepilot.models.estimation.image_model import DEFAULT_IMAGE_MODEL, load_image_model
+from phasepilot.models.networks.registry import load_model
 
 N_PIXELS, PIXEL_MM, DISTANCE_MM, WAVELENGTH_ANGSTROM = 1024, 0.15, 120.0, 0.5
 N_IMAGES = 8
@@ -81,28 +90,23 @@ def main() -> None:
     """Time the parts and print a table."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--frames", type=int, default=300)
-    arguments.add_argument("--model", default=DEFAULT_IMAGE_MODEL)
+    arguments.add_argument("--network", default=DEFAULT_IMAGE_MODEL)
     options = arguments.parse_args()
-    model = load_image_model(options.model)
     geometry = centred_geometry(
         PLAIN_DETECTOR,
         distance_m=DISTANCE_MM / 1e3,
         wavelength_angstrom=WAVELENGTH_ANGSTROM,
         detector_config=plain_detector_config((N_PIXELS, N_PIXELS), (PIXEL_MM / 1e3,) * 2),
     )
-    reducer = FrameReducer(geometry, n_bins=N_POLAR_BINS, n_chi=180)
     images = spot_images(np.random.default_rng(0))
-    watch = Stopwatch()
-    for number in range(-10, options.frames):
-        if number == 0:
-            watch = Stopwatch()
-        image = images[number % N_IMAGES]
-        with watch.time("image to estimate"):
-            with watch.time("  unrolled"):
-                polar = reducer.reduce(image)
-                cake = cake_of_polar(polar, WAVELENGTH_ANGSTROM, model.cake_grid)
-            with watch.time("  estimated"):
-                model.estimate(cake)
+    with tempfile.TemporaryDirectory() as folder:
+        poni = Path(folder) / "detector.poni"
+        poni.write_text(poni_text(geometry))
+        settings = ImageSettings(poni=str(poni), network=options.network, n_bins=N_POLAR_BINS)
+        configuration = AgentConfiguration(
+            intensity_field="image", image=settings, wavelength_angstrom=WAVELENGTH_ANGSTROM
+        )
+        watch = timed(configuration, images, options.frames)
     title = (
         f"{options.frames} images of {N_PIXELS} x {N_PIXELS} pixels, {os.cpu_count()} cores,"
         f" {platform.machine()}; milliseconds"
@@ -113,6 +117,34 @@ def main() -> None:
         cells = [f(values) for values in (clock, processor) for f in (np.median, _p99)]
         table.add_row(part, *(f"{cell:.1f}" for cell in cells))
     Console().print(table)
+
+
+def timed(
+    configuration: AgentConfiguration, images: list[NDArray[np.int32]], n_frames: int
+) -> Stopwatch:
+    """Return the times of the parts, and of the whole as the agent judges a frame."""
+    network = load_image_model(configuration.image.network)
+    steerer, cells = Steerer(None, None), CellMeasurement(None, None)
+    model = load_model()
+    pipeline = FramePipeline(configuration, model, steerer, cells, network)
+    reduction = ImageReduction(configuration.image)
+    watch, memory = Stopwatch(), NOTHING_REMEMBERED
+    for number in range(-10, n_frames):
+        if number == 0:
+            watch = Stopwatch()
+        image = images[number % N_IMAGES]
+        frame = Frame("run", "primary", number + 11, 0.0, image, float(number), Geometry())
+        with watch.time("frame to advice"):
+            advice, memory = pipeline.judge(memory, frame)
+        if advice.problem:
+            raise RuntimeError(advice.problem)
+        with watch.time("  image to pattern, and what it shows"):
+            reduced = reduction.pattern(image, WAVELENGTH_ANGSTROM)
+        with watch.time("  estimate of the image"):
+            network.estimate_image(reduced.seen)
+        with watch.time("  estimate of the pattern"):
+            model.predict(reduced.pattern)
+    return watch
 
 
 def _p99(values: NDArray[np.float64]) -> float:
