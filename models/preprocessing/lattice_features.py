@@ -1,8 +1,9 @@
-"""What a spot pattern says of symmetry, in numbers that turning or stretching it leaves as they are.
+"""What a spot pattern says of symmetry, in numbers that neither turning nor stretching it changes.
 
-A space group has no size: lengths are compared with |a|, the shortest of the lattice. The lattice of the spots is reduced; of the bases that its metric makes equal, one is chosen by the
-intensities. `BLOCKS` says which numbers are what. Intensities come as their fourth root, of the
-strongest 1: spots of one pattern span five decades.
+A space group has no size: lengths are compared with |a|, the shortest of the lattice. The lattice
+of the spots is reduced; of the bases that its metric makes equal, one is chosen by the intensities.
+`BLOCKS` says which numbers are what. Intensities come as their fourth root, of the strongest 1:
+spots of one pattern span five decades.
 """
 
 import numba

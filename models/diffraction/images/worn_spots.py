@@ -119,7 +119,7 @@ def _stretched(
 def _integrated(
     intensity: FloatArray, length: FloatArray, owner: IntArray, n: int, rng: Generator
 ) -> tuple[FloatArray, BoolArray]:
-    """Return intensities with the noise of photons, alike for Friedel mates, and which stand out."""
+    """Return intensities with photon noise, alike for Friedel mates, and which stand out."""
     photons = np.exp(rng.uniform(*_LOG_PHOTONS, n))[owner]
     background = np.exp(rng.uniform(*_LOG_BACKGROUND, n))[owner]
     background = background * np.exp(-length / rng.uniform(*_BACKGROUND_DECAY, n)[owner])
