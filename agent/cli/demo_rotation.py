@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from phasepilot.agent.configuration import AgentConfiguration
     from phasepilot.agent.phase_agent import PhaseAgent
     from phasepilot.agent.report.rotation_figure import RotationRecord
-    from phasepilot.models.estimation.crystal_views import CakeEstimator
+    from phasepilot.models.estimation.image_estimator import ImageEstimator
     from phasepilot.models.steering.rotation_settings import RotationSettings
     from phasepilot.sim_devices.crystal_beamline import SimulatedCrystalBeamline
 
@@ -51,8 +51,18 @@ def rotation_configuration(library: Path, poni: Path, network: str | None) -> "A
     )
 
 
-def run_rotation_demo(out: Path, *, seed: int, is_steered: bool) -> None:
-    """Turn a crystal until its space group is settled; write rotation.png."""
+def run_rotation_demo(out: Path, *, material: str, seed: int, is_steered: bool) -> None:
+    """Turn a crystal until it is known, then press another; write rotation.png and report.png."""
+    from phasepilot.agent.cli.demo_pressed_crystal import press_crystal
+
+    name, network = _image_network()
+    _turn_crystal(out, name, network, seed=seed, is_steered=is_steered)
+    press_crystal(material, out / "pressed", seed=seed, is_steered=is_steered, network=name)
+
+
+def _turn_crystal(
+    out: Path, name: str | None, network: "ImageEstimator | None", *, seed: int, is_steered: bool
+) -> None:
     from bluesky import RunEngine
 
     from phasepilot.agent.phase_agent import PhaseAgent
@@ -70,7 +80,6 @@ def run_rotation_demo(out: Path, *, seed: int, is_steered: bool) -> None:
     beamline = simulated_crystal(LIBRARY_CRYSTALS[CRYSTAL], seed=seed, clock=clock)
     poni = out / "detector.poni"
     poni.write_text(poni_text(beamline.geometry))
-    name, network = _image_network()
     agent = PhaseAgent(rotation_configuration(library, poni, name), image_network=network)
     documents = _turned(beamline, run_engine, agent, is_steered=is_steered)
     record = _record(documents, beamline, agent, network, is_steered=is_steered)
@@ -80,7 +89,7 @@ def run_rotation_demo(out: Path, *, seed: int, is_steered: bool) -> None:
     console.print(f"see {picture}; known phases are in {library}")
 
 
-def _image_network() -> tuple[str | None, "CakeEstimator | None"]:
+def _image_network() -> tuple[str | None, "ImageEstimator | None"]:
     """Return the network of images that ships, if one does."""
     from phasepilot.models.errors import UnknownModelError
     from phasepilot.models.estimation.image_model import DEFAULT_IMAGE_MODEL, load_image_model
@@ -137,7 +146,7 @@ def _record(
     documents: list[tuple[str, Any]],
     beamline: "SimulatedCrystalBeamline",
     agent: "PhaseAgent",
-    network: "CakeEstimator | None",
+    network: "ImageEstimator | None",
     *,
     is_steered: bool,
 ) -> "RotationRecord":
@@ -172,20 +181,18 @@ def _record(
 def _attribution(
     image: Any,
     beamline: "SimulatedCrystalBeamline",
-    network: "CakeEstimator | None",
+    network: "ImageEstimator | None",
     space_group_number: int,
 ) -> Any:
     """Return what each pixel adds to the answer; None without a network of images."""
     if network is None:
         return None
     from phasepilot.models.diffraction.images.frame_reduction import FrameReducer
-    from phasepilot.models.diffraction.images.polar_views import cake_of_polar
-    from phasepilot.models.explanation.cake_on_detector import on_detector
+    from phasepilot.models.estimation.image_estimator import SeenImage
 
     geometry = beamline.geometry
-    polar = FrameReducer(geometry).reduce(image)
-    cake = cake_of_polar(polar, geometry.wavelength_angstrom, network.cake_grid)
-    return on_detector(network.attribution(cake, space_group_number), network.grid, geometry)
+    seen = SeenImage(image, FrameReducer(geometry).reduce(image), geometry)
+    return network.attribution_map(seen, space_group_number)
 
 
 def _print_summary(record: "RotationRecord") -> None:

@@ -1,9 +1,11 @@
-"""What pattern, image and both say of a crystal after one, three and six orientations.
+"""What pattern, image and both say of crystals after one to six orientations, and of rings.
 
-One half of the held-out families fits the powers of the product, the other tests it.
+One half of the held-out families fits the powers of the product, for images of spots and of rings
+by themselves; the other half tests it.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +19,11 @@ from phasepilot.models.benchmarks.benchmark_result import (
     Figure,
     Progress,
 )
+from phasepilot.models.benchmarks.simulated_images import detectors, draw_known_image
 from phasepilot.models.benchmarks.turned_crystals import TurnedCrystal, ViewMaker, held_out_rows
+from phasepilot.models.diffraction.images.image_kind import ImageKind
 from phasepilot.models.errors import ModelsError, UnknownModelError
-from phasepilot.models.estimation.crystal_views import CakeEstimator
+from phasepilot.models.estimation.image_estimator import ImageEstimator
 from phasepilot.models.estimation.image_model import load_image_model
 from phasepilot.models.estimation.view_combination import KnownViews, Powers, fit_powers
 from phasepilot.models.networks.symmetry_levels import crystal_system_probabilities
@@ -28,14 +32,17 @@ from phasepilot.models.suggestion import CRYSTAL_SYSTEMS
 # Orientations far enough apart to be new ones, in random order.
 _ANGLES_DEG = np.arange(-80.0, 90.0, 20.0)
 N_VIEWS = (1, 3, 6)
+RINGS = "rings"
+SAMPLES = (*(f"{n}_views" for n in N_VIEWS), RINGS)
+_RING_KINDS = (ImageKind.POWDER, ImageKind.TEXTURED, ImageKind.SPOTTY, ImageKind.DIAMOND)
 _LEAST_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answered:
-    """Answers on one crystal after so many views."""
+    """Answers on one sample: a crystal after so many views, or rings."""
 
-    n_views: int
+    sample: str
     known: KnownViews
 
 
@@ -45,19 +52,24 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
     pattern = options.estimators[options.judged]
     maker = ViewMaker(network)
     items: list[dict[str, Any]] = []
-    powers: list[Powers] = []
+    powers: dict[str, list[Powers]] = {"spots": [], RINGS: []}
     for seed in range(options.n_seeds):
         fitted_on, tested_on = (
             list(_answers(options, progress, pattern, network, maker, seed, half))
             for half in (0, 1)
         )
-        powers.append(fit_powers([one.known for one in fitted_on]))
-        items += [{"seed": seed, **_item(one, powers[-1])} for one in tested_on]
+        for name, of_seed in powers.items():
+            cases = [one.known for one in fitted_on if (one.sample == RINGS) == (name == RINGS)]
+            of_seed.append(fit_powers(cases))
+        items += [
+            {"seed": seed, **_item(one, powers[RINGS if one.sample == RINGS else "spots"][-1])}
+            for one in tested_on
+        ]
     figures = [*_figures(items, options.n_seeds), *_power_figures(powers)]
     return BenchmarkResult("crystals after one to six orientations", tuple(figures), tuple(items))
 
 
-def image_network() -> CakeEstimator:
+def image_network() -> ImageEstimator:
     """Return the network of images that ships.
 
     Raises
@@ -77,23 +89,26 @@ def _answers(
     options: BenchmarkOptions,
     progress: Progress,
     pattern: Estimator,
-    network: CakeEstimator,
+    network: ImageEstimator,
     maker: ViewMaker,
     seed: int,
     half: int,
 ) -> Iterator[_Answered]:
     rows = held_out_rows(options.structures, options.n_simulated, seed, half=half)
+    rings = ViewMaker(network, detectors()[0])
     for number, row in enumerate(rows):
         progress(f"seed {seed}, half {half}", number, len(rows))
-        try:
+        rng = np.random.default_rng([seed, number])
+        angles = rng.permutation(_ANGLES_DEG).tolist()
+        kind = _RING_KINDS[int(rng.integers(len(_RING_KINDS)))]
+        drawn = draw_known_image(kind, row.crystal, rings.geometry, rng)
+        seen = {RINGS: rings.views(drawn.image)}
+        with suppress(ModelsError):  # nothing of a large cell may fall onto the detector
             crystal = TurnedCrystal.of(row, maker, seed * 100_000 + number)
-        except ModelsError:
-            continue  # nothing of it falls onto the detector
-        angles = np.random.default_rng([seed, number]).permutation(_ANGLES_DEG).tolist()
-        for n_views in N_VIEWS:
-            views = crystal.seen(angles[:n_views])
+            seen |= {f"{n}_views": crystal.seen(angles[:n]) for n in N_VIEWS}
+        for sample, views in seen.items():
             yield _Answered(
-                n_views,
+                sample,
                 KnownViews(
                     row.crystal.space_group_number - 1,
                     pattern.predict(views.pattern).space_group_probabilities,
@@ -109,7 +124,7 @@ def _item(one: _Answered, powers: Powers) -> dict[str, Any]:
         "image": known.image,
         "joined": _product(known.pattern, known.image, powers),
     }
-    item: dict[str, Any] = {"n_views": one.n_views, "space_group": known.space_group_index + 1}
+    item: dict[str, Any] = {"sample": one.sample, "space_group": known.space_group_index + 1}
     truth = np.eye(230)[known.space_group_index]
     for name, probabilities in answers.items():
         systems = crystal_system_probabilities(probabilities)
@@ -138,28 +153,30 @@ def _figures(items: list[dict[str, Any]], n_seeds: int) -> Iterator[Figure]:
         "confidence": "mean probability of the best space group: beside the share of right ones",
     }
     for quantity, meaning in meanings.items():
-        for n_views in N_VIEWS:
+        for sample in SAMPLES:
             for name in ("pattern", "image", "joined"):
                 by_seed = [
                     np.mean(
                         [
                             item[f"{name}_{quantity}"]
                             for item in items
-                            if item["n_views"] == n_views and item["seed"] == seed
+                            if item["sample"] == sample and item["seed"] == seed
                         ]
                     )
                     for seed in range(n_seeds)
                 ]
                 yield Figure(
-                    f"{name}_{quantity}_{n_views}_views",
+                    f"{name}_{quantity}_{sample}",
                     float(np.mean(by_seed)),
                     meaning,
                     spread=float(np.std(by_seed)),
                 )
 
 
-def _power_figures(powers: list[Powers]) -> Iterator[Figure]:
-    for name in ("pattern", "image"):
-        values = [getattr(one, name) for one in powers]
-        meaning = "power of each answer in the product, fitted on the other half of the families"
-        yield Figure(f"{name}_power", float(np.mean(values)), meaning, spread=float(np.std(values)))
+def _power_figures(powers: dict[str, list[Powers]]) -> Iterator[Figure]:
+    meaning = "power of each answer in the product, fitted on the other half of the families"
+    for shown, of_seeds in powers.items():
+        for name in ("pattern", "image"):
+            values = [getattr(one, name) for one in of_seeds]
+            spread = float(np.std(values))
+            yield Figure(f"{name}_power_{shown}", float(np.mean(values)), meaning, spread=spread)

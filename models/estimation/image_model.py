@@ -13,6 +13,7 @@ from scipy.special import log_softmax
 from phasepilot.models.arrays import Float32Array, FloatArray
 from phasepilot.models.diffraction.images.azimuthal_integration import Cake
 from phasepilot.models.diffraction.images.cake_grid import CakeGrid, cake_on_grid
+from phasepilot.models.diffraction.images.polar_views import cake_of_polar
 from phasepilot.models.errors import PatternError, WeightsError
 from phasepilot.models.estimation.answer_calibration import (
     Arrays,
@@ -21,6 +22,8 @@ from phasepilot.models.estimation.answer_calibration import (
     without_prefix,
 )
 from phasepilot.models.estimation.frame_fusion import FrameFusion
+from phasepilot.models.estimation.image_estimator import SeenImage
+from phasepilot.models.explanation.cake_on_detector import on_detector
 from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.networks.estimate import PhaseEstimate, Verdict
 from phasepilot.models.networks.image_card import ImageModelCard, read_image_card
@@ -99,6 +102,24 @@ class ImageModel:
         return LogQGrid(
             radial.q_min_per_angstrom, radial.q_max_per_angstrom, _FINER * radial.n_bins
         )
+
+    def estimate_image(self, seen: SeenImage) -> PhaseEstimate:
+        """Return the estimate for an image of a detector.
+
+        Raises
+        ------
+        PatternError, GeometryError
+            If nothing of it lies within the network's range.
+        """
+        return self.estimate(self._cake_of(seen))
+
+    def attribution_map(self, seen: SeenImage, space_group: int) -> Float32Array:
+        """Return `attribution` on the pixels of the detector, NaN outside the network's range."""
+        values = self.attribution(self._cake_of(seen), space_group)
+        return on_detector(values, self.grid, seen.geometry)
+
+    def _cake_of(self, seen: SeenImage) -> Cake:
+        return cake_of_polar(seen.polar, seen.geometry.wavelength_angstrom, self.cake_grid)
 
     def estimate(self, cake: Cake) -> PhaseEstimate:
         """Return the estimate for one image.

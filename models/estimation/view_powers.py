@@ -7,7 +7,7 @@ from phasepilot.models.estimation.view_combination import Powers
 # other half could test them.
 OF_SPOTS = Powers(pattern=0.3, image=0.7)
 OF_RINGS = Powers(pattern=0.8, image=0.2)
-_SPOTS = frozenset({ImageKind.SINGLE_CRYSTAL, ImageKind.SPOTTY, ImageKind.DIFFUSE})
+_SPOTS = frozenset({ImageKind.SINGLE_CRYSTAL, ImageKind.DIFFUSE})
 
 
 def powers_for(kind: ImageKind) -> Powers:

@@ -25,6 +25,10 @@ class ImageKind(StrEnum):
     SATURATED = "saturated"
 
 
+# Kinds whose spots are the sample itself.
+SPOTS = frozenset({ImageKind.SINGLE_CRYSTAL, ImageKind.SPOTTY})
+
+
 @dataclass(frozen=True, slots=True)
 class ImageStatement:
     """What an image shows, and the numbers that say so.
