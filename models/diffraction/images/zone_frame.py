@@ -34,9 +34,12 @@ _HALF_BOX = 5
 # Points nearer to each other than this are not told apart.
 _LEAST_SPACING_PX = 2.5
 # A spot is seen from this many standard errors, if this share of it lies on pixels that measure.
-_LEAST_SIGNIFICANCE = 3.0
+_LEAST_SIGNIFICANCE = 3.5
 _LEAST_COVERED = 0.5
 _FARTHEST_INDEX = 60
+# What is taken for a zone.
+_FEWEST_SPOTS = 6
+_LEAST_BEYOND_CHANCE = 0.6
 _LEAST_PHOTONS = 0.05
 
 
@@ -47,7 +50,7 @@ class ZoneSpots:
     Attributes
     ----------
     spots : SpotLists
-        One pattern. Integrated intensities, or what the search found if that is on no lattice.
+        One pattern. Integrated intensities, or what the search found if these are no zone.
     position_error_per_angstrom : float
     n_found : int
         Spots that stand out of the frame.
@@ -63,9 +66,15 @@ class ZoneSpots:
     indexed_share: float
     chance_share: float
 
+    @property
+    def is_zone(self) -> bool:
+        """Whether enough spots lie on one plane lattice to say that these are one zone."""
+        is_lattice = self.indexed_share - self.chance_share >= _LEAST_BEYOND_CHANCE
+        return self.n_found >= _FEWEST_SPOTS and is_lattice
+
 
 def zone_spots_of_frame(frame: FlatFrame) -> ZoneSpots:
-    """Return the reflections that a frame shows; without a lattice, the spots that were found."""
+    """Return the reflections that a frame shows; without a zone, the spots that were found."""
     pixel, found = frame.inverse_angstrom_per_pixel, search_spots(frame)
     error = _FOUND_ERROR_PX * pixel
     xy = np.stack([found.right_px, found.up_px], axis=1)
@@ -73,10 +82,10 @@ def zone_spots_of_frame(frame: FlatFrame) -> ZoneSpots:
         lattice = spot_lattice(*(pixel * xy.T), position_error_per_angstrom=error)
     except PatternError:
         return ZoneSpots(_listed(pixel * xy, found.photons), error, len(xy), 0.0, 0.0)
-    share = float(lattice.is_indexed.mean())
     basis_px = _refined(lattice, found)
-    chance = _chance_share(basis_px)
-    if np.linalg.norm(basis_px[0]) >= _LEAST_SPACING_PX:
+    share, chance = float(lattice.is_indexed.mean()), _chance_share(basis_px)
+    is_wide = np.linalg.norm(basis_px[0]) >= _LEAST_SPACING_PX
+    if is_wide and share - chance >= _LEAST_BEYOND_CHANCE:
         indices, photons = _integrated(frame, found, basis_px)
         if len(photons) > 1:
             places = pixel * indices @ basis_px
