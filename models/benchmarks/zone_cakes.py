@@ -45,12 +45,8 @@ class CakeEstimator:
 
     def fused(self, space_group: FloatArray) -> Answers:
         """Return answers from several directions of each crystal, (n, n_directions, 230)."""
-        calibration = self._model.calibration
-        log_p = [
-            calibration.fusion.log_probabilities(one, calibration.network.log_prior)
-            for one in space_group
-        ]
-        return Answers.of_space_groups(np.exp(log_p))
+        fused = self._model.calibration.fused_log_probabilities
+        return Answers.of_space_groups(np.exp([fused(one) for one in space_group]))
 
     def answer_frames(self, patterns: SpotFrames) -> Answers:
         """Return answers for patterns as a detector shows them."""

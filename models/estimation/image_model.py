@@ -2,12 +2,11 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from phasepilot.models.arrays import Float32Array, FloatArray
@@ -15,59 +14,24 @@ from phasepilot.models.diffraction.images.azimuthal_integration import Cake
 from phasepilot.models.diffraction.images.cake_grid import CakeGrid, cake_on_grid
 from phasepilot.models.diffraction.images.polar_views import cake_of_polar
 from phasepilot.models.errors import PatternError, WeightsError
-from phasepilot.models.estimation.answer_calibration import (
-    Arrays,
-    NetworkCalibration,
-    with_prefix,
-    without_prefix,
-)
-from phasepilot.models.estimation.frame_fusion import FrameFusion
+from phasepilot.models.estimation.image_calibration import SET_LEVEL, ImageCalibration
 from phasepilot.models.estimation.image_estimator import SeenImage
 from phasepilot.models.explanation.cake_on_detector import on_detector
 from phasepilot.models.log_q import LogQGrid
-from phasepilot.models.networks.estimate import PhaseEstimate, Verdict
+from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.image_card import ImageModelCard, read_image_card
 from phasepilot.models.networks.model_card import check_sha256
 from phasepilot.models.networks.network_session import CakeSession
 from phasepilot.models.networks.registry import image_card_path
 from phasepilot.models.preprocessing.cake_input import cake_input
-from phasepilot.models.uncertainty.entropy import split_entropy
 
 DEFAULT_IMAGE_MODEL = "pilotcake-v1"
-SET_LEVEL = 0.9
 # Turns by parts of a cell, whose answers are averaged.
 N_TURNS = 3
 # What is left out at a time to see what it says: cells in azimuth, cells along ln q.
 _PATCH = (6, 8)
 # A cake that is brought onto the network's cells should be finer than they are.
 _FINER = 2
-
-
-@dataclass(frozen=True, slots=True)
-class ImageCalibration:
-    """What turns outputs of an image network into answers.
-
-    Attributes
-    ----------
-    network : NetworkCalibration
-    fusion : FrameFusion
-    """
-
-    network: NetworkCalibration
-    fusion: FrameFusion
-
-    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return what `from_arrays` needs."""
-        fusion = with_prefix("fusion", self.fusion.to_arrays())
-        return with_prefix("network", self.network.to_arrays()) | fusion
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> "ImageCalibration":
-        """Return the calibration that `to_arrays` described."""
-        return cls(
-            NetworkCalibration.from_arrays(without_prefix("network", arrays)),
-            FrameFusion.from_arrays(without_prefix("fusion", arrays)),
-        )
 
 
 class ImageModel:
@@ -130,7 +94,7 @@ class ImageModel:
             If nothing of the cake lies within the network's range.
         """
         logits, embedding = self._seen(self.turned_inputs(cake)[None])
-        return self._estimate(logits[0], embedding[0])
+        return self.calibration.estimate(logits[0], embedding[0], self._set_level)
 
     def turned_inputs(self, cake: Cake) -> Float32Array:
         """Return what the network sees of a cake turned by parts of a cell, (n_turns, 2, ...).
@@ -169,7 +133,10 @@ class ImageModel:
     def estimate_inputs(self, inputs: Float32Array) -> list[PhaseEstimate]:
         """Return the estimates for network inputs (n, 2, n_chi, n_bins)."""
         logits, embedding = (one.astype(np.float64) for one in self.session.run(inputs))
-        return [self._estimate(*row) for row in zip(logits, embedding, strict=True)]
+        return [
+            self.calibration.estimate(*row, self._set_level)
+            for row in zip(logits, embedding, strict=True)
+        ]
 
     def probabilities(self, inputs: Float32Array) -> FloatArray:
         """Return calibrated probabilities (n, 230) for (n, n_turns, 2, n_chi, n_bins)."""
@@ -184,62 +151,15 @@ class ImageModel:
         )
         return logits, embedding
 
-    def _estimate(self, logits: FloatArray, embedding: FloatArray) -> PhaseEstimate:
-        calibration = self.calibration.network
-        probabilities = np.exp(calibration.log_probabilities(logits, embedding))
-        drawn = calibration.laplace.drawn_probabilities(
-            logits, embedding, temperature=calibration.temperature
-        )
-        entropy = split_entropy(probabilities, drawn)
-        novelty = calibration.novelty.judge(logits, embedding)
-        return PhaseEstimate(
-            space_group_probabilities=probabilities,
-            crystal_system_set=calibration.sets.crystal_systems(probabilities, self._set_level),
-            space_group_set=calibration.sets.space_groups(probabilities, self._set_level),
-            set_level=self._set_level,
-            entropy_bits=entropy.total,
-            epistemic_bits=entropy.epistemic,
-            novelty=novelty.novelty,
-            verdict=novelty.verdict,
-        )
-
     def fuse(self, estimates: Sequence[PhaseEstimate]) -> PhaseEstimate:
-        """Return what several orientations of one crystal say together; one says what it says.
-
-        The part of the entropy that more training could settle is the mean of theirs, and so is the
-        novelty; the answer is trusted if most of them are.
+        """Return what several orientations of one crystal say together; see `ImageCalibration`.
 
         Raises
         ------
         PatternError
             If there are no estimates.
         """
-        if not estimates:
-            raise PatternError(
-                "estimates to fuse must be at least one, but there is none; estimate a frame first."
-            )
-        if len(estimates) == 1:
-            return estimates[0]
-        fusion = self.calibration.fusion
-        frames = np.array([one.space_group_probabilities for one in estimates])
-        log_p = fusion.log_probabilities(frames, self.calibration.network.log_prior)
-        probabilities = np.exp(log_p)
-        total = float(-(probabilities * log_p).sum() / np.log(2))
-        epistemic = float(np.mean([one.epistemic_bits for one in estimates]))
-        n_known = sum(one.verdict.is_known for one in estimates)
-        return PhaseEstimate(
-            space_group_probabilities=probabilities,
-            crystal_system_set=fusion.sets.crystal_systems(probabilities, self._set_level),
-            space_group_set=fusion.sets.space_groups(probabilities, self._set_level),
-            set_level=self._set_level,
-            entropy_bits=total,
-            epistemic_bits=min(epistemic, total),
-            novelty=float(np.mean([one.novelty for one in estimates])),
-            verdict=Verdict(
-                2 * n_known > len(estimates),
-                f"{n_known} of {len(estimates)} frames look like what the network knows.",
-            ),
-        )
+        return self.calibration.fuse(estimates, self._set_level)
 
     def attribution(self, cake: Cake, space_group: int) -> Float32Array:
         """Return what each part of the cake adds to ln p of a space group, (n_chi, n_bins).

@@ -12,7 +12,7 @@ from phasepilot.models.arrays import Array, Float32Array, FloatArray, IntArray
 from phasepilot.models.diffraction.images.reflection_store import ReflectionStore
 from phasepilot.models.estimation.answer_calibration import NetworkCalibration
 from phasepilot.models.estimation.frame_fusion import FrameFusion, fit_fusion, fused
-from phasepilot.models.estimation.image_model import ImageCalibration
+from phasepilot.models.estimation.image_calibration import ImageCalibration
 from phasepilot.models.estimation.network_fit import LabelledOutputs, fit_network
 from phasepilot.models.networks.cake_file import write_cake_network
 from phasepilot.models.networks.cake_net import CakeNet
