@@ -1,11 +1,11 @@
 """How long an image of a million pixels takes to a complete estimate of its space group.
 
-    python benchmarks/image_estimates.py [--frames 300] [--network pilotcake-v1]
+    python benchmarks/image_estimates.py [--frames 300] [--network pilotlattice-v1]
 
 Spot patterns with counting noise in memory, judged one after the other as the agent does: what
 the image shows, the estimates of both networks, the tracker and the advice. Then its parts by
-themselves. Medians and 99th percentiles, by the clock and in seconds of processor time, which a busy
-machine does not stretch as much; what is prepared once for a geometry is not among them.
+themselves. Medians and 99th percentiles, by the clock and in seconds of processor time, which a
+busy machine does not stretch as much; what is prepared once for a geometry is not among them.
 """
 
 import argparse
@@ -44,7 +44,7 @@ from phasepilot.models.diffraction.images.spot_settings import (
     GaussianSpots,
     SpotSettings,
 )
-from phasepilot.models.estimation.image_model import DEFAULT_IMAGE_MODEL, load_image_model
+from phasepilot.models.estimation.lattice_model import DEFAULT_LATTICE_MODEL, load_lattice_model
 from phasepilot.models.networks.registry import load_model
 
 N_PIXELS, PIXEL_MM, DISTANCE_MM, WAVELENGTH_ANGSTROM = 1024, 0.15, 120.0, 0.5
@@ -90,7 +90,7 @@ def main() -> None:
     """Time the parts and print a table."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--frames", type=int, default=300)
-    arguments.add_argument("--network", default=DEFAULT_IMAGE_MODEL)
+    arguments.add_argument("--network", default=DEFAULT_LATTICE_MODEL)
     options = arguments.parse_args()
     geometry = centred_geometry(
         PLAIN_DETECTOR,
@@ -123,7 +123,7 @@ def timed(
     configuration: AgentConfiguration, images: list[NDArray[np.int32]], n_frames: int
 ) -> Stopwatch:
     """Return the times of the parts, and of the whole as the agent judges a frame."""
-    network = load_image_model(configuration.image.network)
+    network = load_lattice_model(configuration.image.network)
     steerer, cells = Steerer(None, None), CellMeasurement(None, None)
     model = load_model()
     pipeline = FramePipeline(configuration, model, steerer, cells, network)

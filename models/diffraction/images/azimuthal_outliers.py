@@ -119,7 +119,7 @@ def _widened(rows: IntArray, columns: IntArray, mean: Float32Array) -> BoolArray
 
 def _n_separate(is_spot: BoolArray) -> int:
     # Of the rows without spots, one between those that have some is enough.
-    has_spots = is_spot.any(axis=1)
+    has_spots: BoolArray = np.asarray(is_spot.any(axis=1))
     has_spots[1:] |= has_spots[:-1]
     labels, n_labels = label(is_spot[has_spots], np.ones((3, 3), dtype=bool))
     # A spot across the ends of the azimuth is one.
