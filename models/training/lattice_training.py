@@ -249,7 +249,8 @@ class LatticeTrainer:
         by_system = nn.functional.nll_loss(log_system.flatten(0, 1), systems.repeat(_VIEWS))
         one, other = log_p
         divergence = 0.5 * ((one.exp() - other.exp()) * (one - other)).sum(dim=1).mean()
-        return by_group + _SYSTEM_WEIGHT * by_system + self.training.consistency * divergence
+        loss: Tensor = by_group + _SYSTEM_WEIGHT * by_system
+        return loss + self.training.consistency * divergence
 
     def _learning_rate(self, share_of_draw: float) -> float:
         share = (self.n_done + share_of_draw) / self.training.n_draws
