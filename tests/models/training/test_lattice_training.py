@@ -187,7 +187,8 @@ def test_one_pattern_at_a_time_is_estimated(model):
 def test_the_estimator_answers_spots_and_frames_alike(model):
     estimator = LatticeEstimator(model)
     assert isinstance(estimator, FusingEstimator)
-    spots = zone_spots(STORE, np.array([0, 2]), directions(2, (0, 0, 1)))
+    # Along [110], where the cubic lattices differ by more than their size.
+    spots = zone_spots(STORE, np.array([0, 2]), directions(2, (1, 1, 0)))
     frames = detector_frames(spots, np.random.default_rng(0))
     for answers in (estimator.answer_spots(spots), estimator.answer_frames(frames)):
         np.testing.assert_array_equal(answers.space_group.argmax(axis=1) + 1, [225, 83])
