@@ -16,7 +16,7 @@ from phasepilot.models.diffraction.images.flat_frame import FlatFrame, flat_cell
 from phasepilot.models.diffraction.images.frame_reduction import is_marked_dead
 from phasepilot.models.diffraction.images.spot_lattice import COMPUTED_SPOT_ERROR, FARTHEST_ERRORS
 from phasepilot.models.diffraction.images.zone_frame import zone_spots_of_frame
-from phasepilot.models.diffraction.images.zone_spots import SpotLists
+from phasepilot.models.diffraction.images.zone_spots import SpotLists, innermost_spots
 from phasepilot.models.errors import PatternError, WeightsError
 from phasepilot.models.estimation.answer_calibration import with_prefix, without_prefix
 from phasepilot.models.estimation.image_calibration import SET_LEVEL, ImageCalibration
@@ -28,6 +28,9 @@ from phasepilot.models.networks.registry import lattice_card_path
 from phasepilot.models.preprocessing.lattice_features import N_FEATURES, lattice_features
 
 DEFAULT_LATTICE_MODEL = "pilotlattice-v1"
+# Shares of its farthest spot up to which a pattern is looked at besides all of it. No ratios of
+# small squares, which rounding would decide.
+_REACHES = (0.9037, 0.8079)
 # Pixels on each side of a spot on which it is shown what it says.
 _SHOWN_PX = 2
 
@@ -50,6 +53,21 @@ class LatticeWeights:
     clipped_at: float
     weights: tuple[Float32Array, ...]
     biases: tuple[Float32Array, ...]
+
+    def seen(
+        self, spots: SpotLists, position_error_per_angstrom: FloatArray | float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return logits and embeddings of patterns, means over the `_REACHES` of each.
+
+        How far a pattern reaches is no property of the crystal, but answers to one reach alone
+        depend on which spots are just within it.
+        """
+        parts = [
+            self.outputs(lattice_features(one, position_error_per_angstrom))
+            for one in (spots, *(innermost_spots(spots, share) for share in _REACHES))
+        ]
+        logits, embedding = (np.mean(part, axis=0) for part in zip(*parts, strict=True))
+        return logits, embedding
 
     def outputs(self, features: Float32Array) -> tuple[FloatArray, FloatArray]:
         """Return logits (n_patterns, 230) and what the last layer sees, the embedding.
@@ -150,9 +168,7 @@ class LatticeModel:
             If there is another number of patterns.
         """
         _check_single(spots)
-        logits, embedding = self.weights.outputs(
-            lattice_features(spots, position_error_per_angstrom)
-        )
+        logits, embedding = self.weights.seen(spots, position_error_per_angstrom)
         return self.calibration.estimate(logits[0], embedding[0], self._set_level)
 
     def estimate_image(self, seen: SeenImage) -> PhaseEstimate | None:
@@ -218,8 +234,7 @@ class LatticeModel:
         return np.asarray(log_p[0] - log_p[1:])
 
     def _log_probabilities(self, spots: SpotLists, error: FloatArray | float) -> FloatArray:
-        outputs = self.weights.outputs(lattice_features(spots, error))
-        return self.calibration.network.log_probabilities(*outputs)
+        return self.calibration.network.log_probabilities(*self.weights.seen(spots, error))
 
 
 def _flat(seen: SeenImage) -> FlatFrame:

@@ -25,7 +25,6 @@ from phasepilot.models.networks.symmetry_levels import (
     SYSTEM_OF_SPACE_GROUP,
     crystal_system_probabilities,
 )
-from phasepilot.models.preprocessing.lattice_features import lattice_features
 from phasepilot.models.training.configuration import OPEN_LICENCES
 from phasepilot.models.training.lattice_training import LatticeTrainer, training_axes
 
@@ -150,7 +149,7 @@ def _several_directions(
     drawn = axes[order[:, :_N_DIRECTIONS].ravel()]
     chosen = np.repeat(rng.permutation(structures), _N_DIRECTIONS)
     worn = worn_spots(zone_spots(store, chosen, drawn), rng)
-    outputs = weights.outputs(lattice_features(worn.spots, worn.position_error_per_angstrom))
+    outputs = weights.seen(worn.spots, worn.position_error_per_angstrom)
     labels = np.asarray(store.space_group_number, dtype=np.int64)[chosen] - 1
     return LabelledOutputs(*outputs, labels)
 

@@ -26,8 +26,6 @@ from phasepilot.models.training.zone_axes import UNSEEN_AXES, ZoneAxis
 _LARGEST_INDEX = 3
 # Patterns drawn at once; numba and numpy then take longer than their calls.
 _DRAWN = 4096
-# Of each crystal in a direction, so many are worn in different ways.
-_VIEWS = 2
 _CHECKPOINT_EVERY_S = 60.0
 _CURVE_EVERY = 50
 # Share of the training in which the learning rate rises.
@@ -64,22 +62,18 @@ class LatticeTraining:
     Attributes
     ----------
     n_patterns : int
-        Two are of a random structure in a random direction, worn in different ways.
+        Each of a random structure in a random direction.
     widths : tuple of int
         Of the hidden layers.
     dropout : float
-    consistency : float
-        Weight of the divergence of the two answers in the loss: what differs between them (strain,
-        reach, noise) says nothing of the space group.
     batch_size, learning_rate, weight_decay
         Of AdamW; the rate falls to 0 like a cosine.
     seed : int
     """
 
-    n_patterns: int = 2_000_000
+    n_patterns: int = 3_000_000
     widths: tuple[int, ...] = WIDTHS
     dropout: float = 0.1
-    consistency: float = 1.0
     batch_size: int = 512
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
@@ -93,35 +87,23 @@ class LatticeTraining:
 
 @dataclass(frozen=True, slots=True)
 class LatticeBatch:
-    """Views of crystals along directions, worn differently.
-
-    Attributes
-    ----------
-    features : ndarray, shape (n_views, n_crystals, N_FEATURES)
-    space_group_index : ndarray of int, shape (n_crystals,)
-        Space group number less 1.
-    """
+    """Features of patterns, shape (n_patterns, N_FEATURES), and the space groups less 1."""
 
     features: Float32Array
     space_group_index: IntArray
 
 
 def draw_patterns(
-    store: ReflectionStore,
-    structures: IntArray,
-    n_crystals: int,
-    rng: np.random.Generator,
-    *,
-    n_views: int = 1,
+    store: ReflectionStore, structures: IntArray, n_patterns: int, rng: np.random.Generator
 ) -> LatticeBatch:
     """Return worn patterns of random structures in random directions of `training_axes`."""
     axes = np.array(training_axes())
-    chosen = rng.choice(structures, n_crystals)
-    ideal = zone_spots(store, chosen, axes[rng.integers(len(axes), size=n_crystals)])
-    worn = [worn_spots(ideal, rng) for _ in range(n_views)]
-    features = [lattice_features(one.spots, one.position_error_per_angstrom) for one in worn]
+    chosen = rng.choice(structures, n_patterns)
+    drawn = axes[rng.integers(len(axes), size=n_patterns)]
+    worn = worn_spots(zone_spots(store, chosen, drawn), rng)
+    features = lattice_features(worn.spots, worn.position_error_per_angstrom)
     groups = np.asarray(store.space_group_number[chosen], dtype=np.int64) - 1
-    return LatticeBatch(np.array(features), groups)
+    return LatticeBatch(features, groups)
 
 
 class LatticeTrainer:
@@ -177,7 +159,7 @@ class LatticeTrainer:
             training, self.network, self._optimiser, directory, name=name, counted="patterns"
         )
         if not self._run.n_done:
-            first = torch.from_numpy(np.concatenate(self.patterns(0).features))
+            first = torch.from_numpy(self.patterns(0).features)
             self.network.standardise_by(first.to(self._device))
 
     @property
@@ -214,19 +196,17 @@ class LatticeTrainer:
     def patterns(self, number: int) -> LatticeBatch:
         """Return the patterns of that draw, always the same."""
         rng = np.random.default_rng([self.training.seed, number])
-        n_crystals = _DRAWN // _VIEWS
-        return draw_patterns(self._store, self.structures, n_crystals, rng, n_views=_VIEWS)
+        return draw_patterns(self._store, self.structures, _DRAWN, rng)
 
     def _learn(self, drawn: LatticeBatch) -> float:
         """Return the mean loss of steps with all patterns of a draw."""
         self.network.train()
         losses = []
-        n_crystals, n_batch = drawn.space_group_index.size, self.training.batch_size // _VIEWS
-        for start in range(0, n_crystals, n_batch):
-            own = slice(start, start + n_batch)
+        for start in range(0, _DRAWN, self.training.batch_size):
+            own = slice(start, start + self.training.batch_size)
             for group in self._optimiser.param_groups:
-                group["lr"] = self._learning_rate(start / n_crystals)
-            features = torch.from_numpy(drawn.features[:, own]).to(self._device)
+                group["lr"] = self._learning_rate(start)
+            features = torch.from_numpy(drawn.features[own]).to(self._device)
             groups = torch.from_numpy(drawn.space_group_index[own]).to(self._device)
             with torch.autocast(
                 self._device.type, self._type or torch.bfloat16, enabled=self._type is not None
@@ -240,19 +220,15 @@ class LatticeTrainer:
         return float(np.mean(losses))
 
     def _loss(self, logits: Tensor, groups: Tensor) -> Tensor:
-        """Return the loss of logits (n_views, n_crystals, 230)."""
-        log_p = logits.log_softmax(dim=2)
+        log_p = logits.log_softmax(dim=1)
         to_system = self._to_system.to(self._device)
         log_system = (log_p.exp() @ to_system).clamp(min=1e-9).log()
         systems = to_system[groups].argmax(dim=1)
-        by_group = nn.functional.nll_loss(log_p.flatten(0, 1), groups.repeat(_VIEWS))
-        by_system = nn.functional.nll_loss(log_system.flatten(0, 1), systems.repeat(_VIEWS))
-        one, other = log_p
-        divergence = 0.5 * ((one.exp() - other.exp()) * (one - other)).sum(dim=1).mean()
-        return by_group + _SYSTEM_WEIGHT * by_system + self.training.consistency * divergence
+        by_system = nn.functional.nll_loss(log_system, systems)
+        return nn.functional.nll_loss(log_p, groups) + _SYSTEM_WEIGHT * by_system
 
-    def _learning_rate(self, share_of_draw: float) -> float:
-        share = (self.n_done + share_of_draw) / self.training.n_draws
+    def _learning_rate(self, start: int) -> float:
+        share = (self.n_done + start / _DRAWN) / self.training.n_draws
         fall = 0.5 + 0.5 * math.cos(math.pi * share)
         return self.training.learning_rate * min(1.0, share / _WARM_UP) * fall
 
@@ -264,7 +240,7 @@ class LatticeTrainer:
         rng = np.random.default_rng(self.training.seed)
         drawn = draw_patterns(self._store, self.calibration_structures, _DRAWN, rng)
         self.network.eval()
-        logits = self.network(torch.from_numpy(drawn.features[0]).to(self._device)).float()
+        logits = self.network(torch.from_numpy(drawn.features).to(self._device)).float()
         systems = (logits.softmax(dim=1).cpu() @ self._to_system).argmax(dim=1).numpy()
         said = logits.argmax(dim=1).cpu().numpy()
         truth = drawn.space_group_index

@@ -10,8 +10,9 @@ from phasepilot.models.diffraction.images.spot_lattice import COMPUTED_SPOT_ERRO
 from phasepilot.models.diffraction.images.zone_spots import SpotLists
 
 # Shares of patterns, and ranges that are drawn from, wider than any one instrument.
-_IDEAL_SHARE = 0.35
-_INTEGRATED_SHARE = 0.35
+_IDEAL_SHARE = 0.4
+_INTEGRATED_SHARE = 0.3
+_STRAINED_SHARE = 0.3
 _STRAIN = 0.06
 _LEAST_REACH = 0.6
 _RADIAL_POWER = (-0.3, 2.5)
@@ -49,10 +50,10 @@ class WornSpots:
 
 
 def worn_spots(ideal: SpotLists, rng: Generator) -> WornSpots:
-    """Return patterns with strain, and two thirds of them worn.
+    """Return patterns of strained crystals, most of them worn.
 
-    Half of all reach less far and have an unknown radial factor, as strain too changes them. Of the
-    worn ones half are as `zone_frame` integrates them: exactly on a lattice that is a little off,
+    Some reach less far and have an unknown radial factor, as strain too changes both. Of the worn
+    ones half are as `zone_frame` integrates them: exactly on a lattice that is a little off,
     Friedel mates alike, with the noise of few photons. The others have errors of positions and
     intensities, a threshold of visibility, spots missing behind a beam stop, in gaps and at random,
     and some stray spots; each happens to half of them.
@@ -63,19 +64,21 @@ def worn_spots(ideal: SpotLists, rng: Generator) -> WornSpots:
     is_integrated = kind < _INTEGRATED_SHARE
     is_worn = ~is_integrated & (kind < 1 - _IDEAL_SHARE)
 
-    def half(chosen: BoolArray) -> BoolArray:
-        return chosen & (rng.random(n) < 0.5)
+    def some(share: float) -> BoolArray:
+        return rng.random(n) < share
 
-    every = np.ones(n, dtype=bool)
+    def half(chosen: BoolArray) -> BoolArray:
+        return chosen & some(0.5)
+
     x, y = _stretched(ideal, owner, is_integrated, rng)
     length = np.hypot(x, y)
-    intensity = ideal.intensity * _radial_factor(length, half(every)[owner], owner, rng)
+    intensity = ideal.intensity * _radial_factor(length, some(_STRAINED_SHARE)[owner], owner, rng)
     intensity = intensity / np.maximum(_largest(intensity, owner, n), 1e-30)[owner]
     spread = np.where(half(is_worn), rng.uniform(0, _INTENSITY_ERROR, n), 0.0)
     intensity = intensity * np.exp(spread[owner] * rng.standard_normal(owner.size))
     error = np.where(half(is_worn), np.exp(rng.uniform(*_LOG_POSITION_ERROR, n)), 0.0)
     x, y = (part + error[owner] * rng.standard_normal(owner.size) for part in (x, y))
-    reach = np.where(half(every), rng.uniform(_LEAST_REACH, 1, n), 2.0) * _REACH
+    reach = np.where(some(_STRAINED_SHARE), rng.uniform(_LEAST_REACH, 1, n), 2.0) * _REACH
     is_seen = length <= reach[owner]
     is_seen &= _is_above(
         intensity, owner, np.where(is_worn, rng.uniform(*_THRESHOLD_DECADES, n), -9)

@@ -133,13 +133,13 @@ def _integrated(
     profiles = profiles.tocsr()[pixels]
     background = np.maximum(found.background.ravel()[pixels], _LEAST_PHOTONS).astype(np.float64)
     above = frame.image.ravel()[pixels] - found.background.ravel()[pixels]
-    variance = background
+    variance: FloatArray = background
     # Once more with the noise of the spots themselves.
     for _ in range(2):
         weighted = profiles.multiply(1 / variance[:, None]).tocsc()
         normal = (profiles.T @ weighted).tocsc()
         photons = np.atleast_1d(spsolve(normal, weighted.T @ above))
-        variance = background + profiles @ np.maximum(photons, 0.0)
+        variance = np.asarray(background + profiles @ np.maximum(photons, 0.0), dtype=np.float64)
     weighted = profiles.multiply(1 / variance[:, None])
     error = 1 / np.sqrt((profiles.T @ weighted).diagonal())
     is_seen = photons > _LEAST_SIGNIFICANCE * error

@@ -31,20 +31,27 @@ def test_some_are_only_strained_and_some_only_cut_off_farther_in():
         )
         n_same += same and n == length.size
         n_cut += same and n < length.size
-    # A third is not worn; radial factors leave half of these as they are, shorter reaches half.
-    assert 0.05 < n_same / N_PATTERNS < 0.2
-    assert n_cut / N_PATTERNS > 0.03
+    # Two fifths are not worn; a radial factor and a shorter reach leave 0.7 of them as they are.
+    assert 0.2 < n_same / N_PATTERNS < 0.35
+    assert 0.05 < n_cut / N_PATTERNS < 0.2
 
 
-def test_integrated_patterns_lie_exactly_on_a_lattice_and_friedel_mates_are_alike():
+def test_friedel_mates_are_alike_in_ideal_and_integrated_patterns():
     n_alike = 0
-    for one, other in zip(patterns(WORN.spots), patterns(IDEAL), strict=True):
-        x, y = WORN.spots.x_per_angstrom[one], WORN.spots.y_per_angstrom[one]
-        intensity = WORN.spots.intensity[one]
-        is_other_size = intensity.size < IDEAL.intensity[other].size
-        mates = x.size % 2 == 0 and np.allclose(x[::2], -x[1::2]) and np.allclose(y[::2], -y[1::2])
-        n_alike += is_other_size and mates and np.array_equal(intensity[::2], intensity[1::2])
-    assert n_alike / N_PATTERNS > 0.25
+    for own in patterns(WORN.spots):
+        x, y, intensity = (
+            WORN.spots.x_per_angstrom[own],
+            WORN.spots.y_per_angstrom[own],
+            WORN.spots.intensity[own],
+        )
+        n_alike += (
+            x.size % 2 == 0
+            and np.allclose(x[::2], -x[1::2])
+            and np.allclose(y[::2], -y[1::2])
+            and np.array_equal(intensity[::2], intensity[1::2])
+        )
+    # Two fifths are ideal, three tenths integrated.
+    assert 0.6 < n_alike / N_PATTERNS < 0.85
 
 
 def test_spots_are_lost_and_strays_are_added():
