@@ -61,7 +61,8 @@ def lattice_card_path(name: str) -> Path:
     names = _card_names(LATTICE_CARD_SUFFIX)
     if name not in names:
         raise UnknownModelError(
-            f"the model of spot lattices must be one of {names} or the path of a card, but is {name!r}."
+            f"the model of spot lattices must be one of {names} or the path of a card, but is"
+            f" {name!r}."
         )
     with as_file(files("phasepilot.models.weights")) as folder:
         return folder / f"{name}{LATTICE_CARD_SUFFIX}"
