@@ -30,7 +30,7 @@ from phasepilot.models.preprocessing.lattice_features import N_FEATURES, lattice
 DEFAULT_LATTICE_MODEL = "pilotlattice-v1"
 # Shares of its farthest spot up to which a pattern is looked at besides all of it. No ratios of
 # small squares, which rounding would decide.
-_REACHES = (0.9037, 0.8079)
+_REACHES = (0.9537, 0.9037)
 # Pixels on each side of a spot on which it is shown what it says.
 _SHOWN_PX = 2
 
