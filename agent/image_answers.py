@@ -10,7 +10,7 @@ from phasepilot.agent.ignored_ranges import without_ignored
 from phasepilot.models.estimation.crystal_views import CrystalViews
 from phasepilot.models.estimation.image_estimator import ImageEstimator
 from phasepilot.models.estimation.view_combination import joined
-from phasepilot.models.estimation.view_powers import powers_for
+from phasepilot.models.estimation.view_powers import POWERS
 from phasepilot.models.networks.estimate import PhaseEstimate
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ class Joined:
 class ImageAnswers:
     """Looks at images and joins what the two networks say; a function of its arguments alone.
 
-    The network of images works while the pattern is tracked and named.
+    The network of images is shown images of crystals. It works while the pattern is tracked and
+    named.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ class ImageAnswers:
         if image is None or wavelength is None:
             return Looked(counted, None)
         answer = None
-        if self._network is not None:
+        if self._network is not None and image.statement.kind.is_of_spots:
             answer = self._worker.submit(self._network.estimate_image, image.seen)
         polar = image.seen.polar
         if before is None or not self.is_one_crystal:
@@ -110,9 +111,8 @@ class ImageAnswers:
         fused = self._network.fuse(views.estimates)
         if of_pattern is None:
             return Joined(fused, views, problem)
-        powers = powers_for(image.statement.kind)
         level = self._configuration.set_level
-        estimate = joined(of_pattern, fused, powers, set_level=level)
+        estimate = joined(of_pattern, fused, POWERS, set_level=level)
         return Joined(estimate, views, problem)
 
     def _awaited(self, looked: Looked) -> tuple[PhaseEstimate | None, str]:

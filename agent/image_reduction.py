@@ -88,7 +88,7 @@ class ImageReduction:
         """
         from phasepilot.models.diffraction.images.azimuthal_outliers import find_spots
         from phasepilot.models.diffraction.images.frame_condition import frame_condition
-        from phasepilot.models.diffraction.images.image_kind import SPOTS, image_statement
+        from phasepilot.models.diffraction.images.image_kind import image_statement
         from phasepilot.models.diffraction.images.polar_views import pattern_of_polar
         from phasepilot.models.estimation.image_estimator import SeenImage
 
@@ -108,7 +108,7 @@ class ImageReduction:
         pattern = pattern_of_polar(polar, wavelength, is_left_out=is_left_out)
         statement = image_statement(polar, spots, condition)
         # The spots of a sample that is a crystal are no nuisance.
-        are_wanted = statement.kind in SPOTS
+        are_wanted = statement.kind.is_of_spots
         remarks = condition.remarks(spots_removed=removes or are_wanted)
         geometry = replace(reducer.geometry, wavelength_angstrom=wavelength)
         seen = SeenImage(turned, polar, geometry)

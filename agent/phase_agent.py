@@ -54,9 +54,9 @@ def _image_network(configuration: AgentConfiguration) -> ImageEstimator | None:
     image = configuration.image
     if image is None or image.network is None:
         return None
-    from phasepilot.models.estimation.image_model import load_image_model
+    from phasepilot.models.estimation.lattice_model import load_lattice_model
 
-    return load_image_model(image.network, set_level=configuration.set_level)
+    return load_lattice_model(image.network, set_level=configuration.set_level)
 
 
 class PhaseAgent:

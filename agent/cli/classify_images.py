@@ -61,9 +61,12 @@ def image_rows(
 
 
 def _network(name: str) -> "ImageEstimator | None":
-    from phasepilot.models.estimation.image_model import DEFAULT_IMAGE_MODEL, load_image_model
+    from phasepilot.models.estimation.lattice_model import (
+        DEFAULT_LATTICE_MODEL,
+        load_lattice_model,
+    )
 
-    return None if name == _NO_NETWORK else load_image_model(name or DEFAULT_IMAGE_MODEL)
+    return None if name == _NO_NETWORK else load_lattice_model(name or DEFAULT_LATTICE_MODEL)
 
 
 def _more(found: "ImageFinding") -> dict[str, Any]:

@@ -23,9 +23,7 @@ ROCKING_DEG = 60.0
 EXPOSURE_S = 20.0
 
 
-def pressed_configuration(
-    material: "Material", library: Path, poni: Path, network: str | None
-) -> "AgentConfiguration":
+def pressed_configuration(material: "Material", library: Path, poni: Path) -> "AgentConfiguration":
     """Return where the simulated beamline puts things, and the steps that suit a material."""
     from phasepilot.agent.configuration import AgentConfiguration
     from phasepilot.agent.frame_settings import ImageSettings
@@ -34,7 +32,7 @@ def pressed_configuration(
     steps = Steps.of(material)
     return AgentConfiguration(
         intensity_field="detector_image",
-        image=ImageSettings.model_validate({"poni": str(poni), "n_bins": 1000, "network": network}),
+        image=ImageSettings.model_validate({"poni": str(poni), "n_bins": 1000}),
         wavelength_field="detector_wavelength_angstrom",
         axis_field="cell_pressure_gpa",
         library=str(library),
@@ -42,9 +40,7 @@ def pressed_configuration(
     )
 
 
-def press_crystal(
-    material_name: str, out: Path, *, seed: int, is_steered: bool, network: str | None
-) -> None:
+def press_crystal(material_name: str, out: Path, *, seed: int, is_steered: bool) -> None:
     """Press a rocking crystal through its transition; write report.html and report.png."""
     from bluesky import RunEngine
 
@@ -71,7 +67,7 @@ def press_crystal(
     phases = (material.low_pressure, material.high_pressure)
     known = {phase.name.replace(" ", "_"): phase.crystal for phase in phases} | LIBRARY_CRYSTALS
     library = write_library(known, out / "library")
-    configuration = pressed_configuration(material, library, poni, network)
+    configuration = pressed_configuration(material, library, poni)
     agent = PhaseAgent(configuration)
     documents: list[tuple[str, Any]] = []
     run_engine.subscribe(lambda name, doc: documents.append((name, doc)))

@@ -16,11 +16,9 @@ from phasepilot.agent.report.image_panels import (
     LARGE,
     NORMAL,
     SMALL,
-    draw_attribution,
     draw_image,
     titled,
 )
-from phasepilot.models.arrays import Float32Array
 from phasepilot.models.networks.space_groups import space_group_symbol
 from phasepilot.models.suggestion import Advice
 
@@ -54,9 +52,6 @@ class RotationRecord:
     views : tuple of RotationView
     last_image, summed_image : ndarray, shape (rows, columns)
         Counts; below 0 where nothing was measured.
-    attribution : ndarray of float32, shape (rows, columns), or None
-        What each pixel of the last image added to ln p of the answer; NaN where nothing is known.
-        None without a network of images.
     found, truth : str
     full_scan_s : float
         What equal steps over the whole range take.
@@ -66,7 +61,6 @@ class RotationRecord:
     views: tuple[RotationView, ...]
     last_image: NDArray[np.int32]
     summed_image: NDArray[np.int64]
-    attribution: Float32Array | None
     found: str
     truth: str
     full_scan_s: float
@@ -85,15 +79,7 @@ def draw_rotation(record: RotationRecord, path: Path) -> None:
     draw_image(last, record.last_image, f"a   image {len(record.views)}, at {view.angle_deg:g}°")
     last.set_xlabel(view.advice.image_kind, fontsize=NORMAL)
     draw_image(summed, record.summed_image, "b   all images added up")
-    if record.attribution is None:
-        _draw_angles(third, record)
-    else:
-        draw_attribution(
-            third,
-            record.last_image,
-            record.attribution,
-            "c   for (red) and against the answer",
-        )
+    _draw_angles(third, record)
     _draw_posterior(posterior, record)
     _draw_doubt(doubt, record)
     figure.savefig(path)

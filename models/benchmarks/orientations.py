@@ -1,7 +1,8 @@
-"""What pattern, image and both say of crystals after one to six orientations, and of rings.
+"""What pattern, image and both say of crystals after one to six zone axes.
 
-One half of the held-out families fits the powers of the product, for images of spots and of rings
-by themselves; the other half tests it.
+Frames of electrons, whose wavelength makes zones of all low axes; the pattern is that of all
+frames so far added up around the beam. One half of the held-out families fits the powers of the
+product, the other half tests it.
 """
 
 from collections.abc import Iterator
@@ -19,30 +20,53 @@ from phasepilot.models.benchmarks.benchmark_result import (
     Figure,
     Progress,
 )
-from phasepilot.models.benchmarks.simulated_images import detectors, draw_known_image
-from phasepilot.models.benchmarks.turned_crystals import TurnedCrystal, ViewMaker, held_out_rows
-from phasepilot.models.diffraction.images.image_kind import ImageKind
+from phasepilot.models.benchmarks.turned_crystals import ViewMaker, held_out_rows
+from phasepilot.models.diffraction.crystals.crystal import Crystal
+from phasepilot.models.diffraction.images.detector_geometry import (
+    PLAIN_DETECTOR,
+    centred_geometry,
+    plain_detector_config,
+)
+from phasepilot.models.diffraction.images.rotating_crystal import CrystalCamera, Grain
+from phasepilot.models.diffraction.images.spot_pattern import (
+    turned_in_plane,
+    zone_axis_orientation,
+)
 from phasepilot.models.errors import ModelsError, UnknownModelError
+from phasepilot.models.estimation.crystal_views import CrystalViews
 from phasepilot.models.estimation.image_estimator import ImageEstimator
-from phasepilot.models.estimation.image_model import load_image_model
+from phasepilot.models.estimation.lattice_model import load_lattice_model
 from phasepilot.models.estimation.view_combination import KnownViews, Powers, fit_powers
 from phasepilot.models.networks.symmetry_levels import crystal_system_probabilities
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS
+from phasepilot.models.training.zone_axes import AXES, ZoneAxis
 
-# Orientations far enough apart to be new ones, in random order.
-_ANGLES_DEG = np.arange(-80.0, 90.0, 20.0)
 N_VIEWS = (1, 3, 6)
-RINGS = "rings"
-SAMPLES = (*(f"{n}_views" for n in N_VIEWS), RINGS)
-_RING_KINDS = (ImageKind.POWDER, ImageKind.TEXTURED, ImageKind.SPOTTY, ImageKind.DIAMOND)
+# Of electrons of 200 keV.
+_WAVELENGTH_ANGSTROM = 0.0251
+# Counts in the brightest spot, and of a pixel beside it.
+_SPOT_COUNTS, _BACKGROUND_COUNTS = 2e4, 1.0
 _LEAST_PROBABILITY = 1e-6
+
+
+def _camera() -> CrystalCamera:
+    geometry = centred_geometry(
+        PLAIN_DETECTOR,
+        detector_config=plain_detector_config((512, 512), (1.2e-4, 1.2e-4)),
+        distance_m=1.0,
+        wavelength_angstrom=_WAVELENGTH_ANGSTROM,
+    )
+    return CrystalCamera(geometry, mosaicity_deg=1.0, sigma_px=1.3)
+
+
+_CAMERA = _camera()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answered:
-    """Answers on one sample: a crystal after so many views, or rings."""
+    """Answers on one crystal after so many views."""
 
-    sample: str
+    n_views: int
     known: KnownViews
 
 
@@ -50,21 +74,16 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
     """Return accuracies of pattern, image and both, and the powers of both."""
     network = image_network()
     pattern = options.estimators[options.judged]
-    maker = ViewMaker(network)
+    maker = ViewMaker(network, _CAMERA.geometry)
     items: list[dict[str, Any]] = []
-    powers: dict[str, list[Powers]] = {"spots": [], RINGS: []}
+    powers: list[Powers] = []
     for seed in range(options.n_seeds):
         fitted_on, tested_on = (
             list(_answers(options, progress, pattern, network, maker, seed, half))
             for half in (0, 1)
         )
-        for name, of_seed in powers.items():
-            cases = [one.known for one in fitted_on if (one.sample == RINGS) == (name == RINGS)]
-            of_seed.append(fit_powers(cases))
-        items += [
-            {"seed": seed, **_item(one, powers[RINGS if one.sample == RINGS else "spots"][-1])}
-            for one in tested_on
-        ]
+        powers.append(fit_powers([one.known for one in fitted_on]))
+        items += [{"seed": seed, **_item(one, powers[-1])} for one in tested_on]
     figures = [*_figures(items, options.n_seeds), *_power_figures(powers)]
     return BenchmarkResult("crystals after one to six orientations", tuple(figures), tuple(items))
 
@@ -78,7 +97,7 @@ def image_network() -> ImageEstimator:
         If none does.
     """
     try:
-        return load_image_model()
+        return load_lattice_model()
     except UnknownModelError as error:
         raise ModelsError(
             f"views of crystals need a network of images, but {error} Train one first."
@@ -95,26 +114,42 @@ def _answers(
     half: int,
 ) -> Iterator[_Answered]:
     rows = held_out_rows(options.structures, options.n_simulated, seed, half=half)
-    rings = ViewMaker(network, detectors()[0])
     for number, row in enumerate(rows):
         progress(f"seed {seed}, half {half}", number, len(rows))
-        rng = np.random.default_rng([seed, number])
-        angles = rng.permutation(_ANGLES_DEG).tolist()
-        kind = _RING_KINDS[int(rng.integers(len(_RING_KINDS)))]
-        drawn = draw_known_image(kind, row.crystal, rings.geometry, rng)
-        seen = {RINGS: rings.views(drawn.image)}
-        with suppress(ModelsError):  # nothing of a large cell may fall onto the detector
-            crystal = TurnedCrystal.of(row, maker, seed * 100_000 + number)
-            seen |= {f"{n}_views": crystal.seen(angles[:n]) for n in N_VIEWS}
-        for sample, views in seen.items():
-            yield _Answered(
-                sample,
-                KnownViews(
+        rng = np.random.default_rng([seed, half, number])
+        chosen = [AXES[k] for k in rng.permutation(len(AXES))[: max(N_VIEWS)]]
+        views: CrystalViews | None = None
+        for n_views, axis in enumerate(chosen, start=1):
+            with suppress(ModelsError):  # a large cell may have no zone with spots there
+                views = _with_zone(views, row.crystal, axis, maker, rng)
+            if n_views in N_VIEWS and views is not None and views.estimates:
+                known = KnownViews(
                     row.crystal.space_group_number - 1,
                     pattern.predict(views.pattern).space_group_probabilities,
                     network.fuse(views.estimates).space_group_probabilities,
-                ),
-            )
+                )
+                yield _Answered(n_views, known)
+
+
+def _with_zone(
+    views: CrystalViews | None,
+    crystal: Crystal,
+    axis: ZoneAxis,
+    maker: ViewMaker,
+    rng: np.random.Generator,
+) -> CrystalViews:
+    """Return the views with a frame along one more axis, turned about the beam at random."""
+    orientation = zone_axis_orientation(crystal, axis)
+    turned = turned_in_plane(orientation, float(rng.uniform(0, 360)))
+    image = _CAMERA.image([Grain(crystal, turned)], 0.0)
+    image *= np.float32(_SPOT_COUNTS / max(float(image.max()), 1e-30))
+    counts = rng.poisson(image + np.float32(_BACKGROUND_COUNTS)).astype(np.int32)
+    view = maker.view(counts)
+    if views is None:
+        views = CrystalViews.first(view.polar, _WAVELENGTH_ANGSTROM)
+    else:
+        views = views.with_view(view.polar)
+    return views.with_estimate(view.estimate)
 
 
 def _item(one: _Answered, powers: Powers) -> dict[str, Any]:
@@ -124,7 +159,7 @@ def _item(one: _Answered, powers: Powers) -> dict[str, Any]:
         "image": known.image,
         "joined": _product(known.pattern, known.image, powers),
     }
-    item: dict[str, Any] = {"sample": one.sample, "space_group": known.space_group_index + 1}
+    item: dict[str, Any] = {"n_views": one.n_views, "space_group": known.space_group_index + 1}
     truth = np.eye(230)[known.space_group_index]
     for name, probabilities in answers.items():
         systems = crystal_system_probabilities(probabilities)
@@ -153,30 +188,28 @@ def _figures(items: list[dict[str, Any]], n_seeds: int) -> Iterator[Figure]:
         "confidence": "mean probability of the best space group: beside the share of right ones",
     }
     for quantity, meaning in meanings.items():
-        for sample in SAMPLES:
+        for n_views in N_VIEWS:
             for name in ("pattern", "image", "joined"):
                 by_seed = [
                     np.mean(
                         [
                             item[f"{name}_{quantity}"]
                             for item in items
-                            if item["sample"] == sample and item["seed"] == seed
+                            if item["n_views"] == n_views and item["seed"] == seed
                         ]
                     )
                     for seed in range(n_seeds)
                 ]
                 yield Figure(
-                    f"{name}_{quantity}_{sample}",
+                    f"{name}_{quantity}_{n_views}_views",
                     float(np.mean(by_seed)),
                     meaning,
                     spread=float(np.std(by_seed)),
                 )
 
 
-def _power_figures(powers: dict[str, list[Powers]]) -> Iterator[Figure]:
-    meaning = "power of each answer in the product, fitted on the other half of the families"
-    for shown, of_seeds in powers.items():
-        for name in ("pattern", "image"):
-            values = [getattr(one, name) for one in of_seeds]
-            spread = float(np.std(values))
-            yield Figure(f"{name}_power_{shown}", float(np.mean(values)), meaning, spread=spread)
+def _power_figures(powers: list[Powers]) -> Iterator[Figure]:
+    for name in ("pattern", "image"):
+        values = [getattr(one, name) for one in powers]
+        meaning = "power of each answer in the product, fitted on the other half of the families"
+        yield Figure(f"{name}_power", float(np.mean(values)), meaning, spread=float(np.std(values)))

@@ -46,7 +46,7 @@ class ImageCard(Protocol):
 
 
 class ImageEstimator(Protocol):
-    """What makes estimates of images, as `phasepilot.models.estimation.image_model` does."""
+    """What makes estimates of images, as `phasepilot.models.estimation.lattice_model` does."""
 
     @property
     def card(self) -> ImageCard:

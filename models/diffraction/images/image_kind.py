@@ -24,9 +24,10 @@ class ImageKind(StrEnum):
     EMPTY = "empty"
     SATURATED = "saturated"
 
-
-# Kinds whose spots are the sample itself.
-SPOTS = frozenset({ImageKind.SINGLE_CRYSTAL, ImageKind.SPOTTY})
+    @property
+    def is_of_spots(self) -> bool:
+        """Whether spots are the sample itself."""
+        return self in (ImageKind.SINGLE_CRYSTAL, ImageKind.SPOTTY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,8 @@ def _refined(lattice: SpotLattice, found: FoundSpots) -> FloatArray:
     on = lattice.is_indexed
     error = np.hypot(_LEAST_ERROR_PX, _SPOT_SIGMA_PX * np.sqrt(2 / found.photons[on]))
     places = np.stack([found.right_px[on], found.up_px[on]], axis=1)
-    basis = np.linalg.lstsq(lattice.indices[on] / error[:, None], places / error[:, None])[0]
+    indices, weight = lattice.indices[on], 1 / error[:, None]
+    basis = np.linalg.lstsq(indices * weight, places * weight, rcond=None)[0]
     return np.asarray(basis, dtype=np.float64)
 
 
