@@ -111,7 +111,7 @@ class ImageReduction:
         are_wanted = statement.kind.is_of_spots
         remarks = condition.remarks(spots_removed=removes or are_wanted)
         geometry = replace(reducer.geometry, wavelength_angstrom=wavelength)
-        seen = SeenImage(turned, polar, geometry)
+        seen = SeenImage(turned, polar, geometry, reducer.is_measured)
         return ReducedImage(pattern, seen, condition, statement, remarks)
 
     def poni_wavelength(self, shape: tuple[int, int]) -> float:

@@ -1,6 +1,8 @@
 """`phasepilot demo`: a simulated compression experiment, watched and steered live."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,20 +76,28 @@ def demo(
         elif experiment is Experiment.ROTATION:
             from phasepilot.agent.cli.demo_rotation import run_rotation_demo
 
-            run_rotation_demo(out, material=material, seed=seed, is_steered=not no_steer)
+            with _naming_materials():
+                run_rotation_demo(out, material=material, seed=seed, is_steered=not no_steer)
         else:
             _compress(material, out, seed=seed, is_steered=not no_steer, serves=keep_serving)
 
 
 def _compress(material: str, out: Path, *, seed: int, is_steered: bool, serves: bool) -> None:
-    from phasepilot.models.diffraction.pressure.materials import MaterialError
     from phasepilot.sim_devices.beamline import simulated_beamline
 
-    try:
+    with _naming_materials():
         beamline = simulated_beamline(material, seed=seed)
+    _run_demo(beamline, out, is_steered=is_steered, keeps_serving=serves)
+
+
+@contextmanager
+def _naming_materials() -> Iterator[None]:
+    from phasepilot.models.diffraction.pressure.materials import MaterialError
+
+    try:
+        yield
     except MaterialError as error:
         raise typer.BadParameter(str(error), param_hint="--material") from error
-    _run_demo(beamline, out, is_steered=is_steered, keeps_serving=serves)
 
 
 def _run_demo(

@@ -53,7 +53,9 @@ def rotation_configuration(library: Path, poni: Path) -> "AgentConfiguration":
 def run_rotation_demo(out: Path, *, material: str, seed: int, is_steered: bool) -> None:
     """Turn a crystal until it is known, then press another; write rotation.png and report.png."""
     from phasepilot.agent.cli.demo_pressed_crystal import press_crystal
+    from phasepilot.models.diffraction.pressure.materials import material_named
 
+    material_named(material)  # told before a crystal is turned, not after
     _turn_crystal(out, seed=seed, is_steered=is_steered)
     press_crystal(material, out / "pressed", seed=seed, is_steered=is_steered)
 
@@ -170,6 +172,8 @@ def _print_summary(record: "RotationRecord") -> None:
     table.add_row("images", str(len(record.views)))
     elapsed_s = record.views[-1].elapsed_s
     table.add_row("beam time", f"{elapsed_s:.1f} s")
-    table.add_row("equal steps", f"{record.full_scan_s:.1f} s (steps of {EQUAL_STEP_DEG:g} degree)")
+    table.add_row(
+        "the whole range", f"{record.full_scan_s:.1f} s in steps of {EQUAL_STEP_DEG:g} degree"
+    )
     table.add_row("time saved", f"{record.full_scan_s / elapsed_s:.1f} times as fast")
     console.print(table)

@@ -86,7 +86,7 @@ def draw_rotation(record: RotationRecord, path: Path) -> None:
 
 
 def _draw_angles(panel: Axes, record: RotationRecord) -> None:
-    titled(panel, "c   the angles, in the order they were gone to")
+    titled(panel, "c   the angles, in order")
     angles = [view.angle_deg for view in record.views]
     panel.plot(angles, range(1, len(angles) + 1), "o-", color=MUTED, mfc=INK, mec=INK, ms=4, lw=1)
     panel.set_xlabel("axis (degree)", fontsize=NORMAL)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from phasepilot.models.arrays import Float32Array
+from phasepilot.models.arrays import BoolArray, Float32Array
 from phasepilot.models.diffraction.images.detector_geometry import DetectorGeometry
 from phasepilot.models.diffraction.images.frame_reduction import PolarImage
 from phasepilot.models.networks.estimate import PhaseEstimate
@@ -24,11 +24,14 @@ class SeenImage:
         The same unrolled around the beam, with dark and flat image taken out.
     geometry : DetectorGeometry
         Its wavelength is that of the beam.
+    is_measured : ndarray of bool, shape (rows, columns), or None
+        False for pixels that are masked besides the detector's own gaps; None if there are none.
     """
 
     counts: NDArray[Any]
     polar: PolarImage
     geometry: DetectorGeometry
+    is_measured: BoolArray | None = None
 
 
 class ImageCard(Protocol):

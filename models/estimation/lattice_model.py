@@ -238,8 +238,10 @@ class LatticeModel:
 
 
 def _flat(seen: SeenImage) -> FlatFrame:
-    is_dead = is_marked_dead(seen.counts, seen.geometry)
-    return flat_frame(seen.counts, measured_pixels(seen.geometry) & ~is_dead, seen.geometry)
+    is_measured = measured_pixels(seen.geometry) & ~is_marked_dead(seen.counts, seen.geometry)
+    if seen.is_measured is not None:
+        is_measured &= seen.is_measured
+    return flat_frame(seen.counts, is_measured, seen.geometry)
 
 
 def _check_single(spots: SpotLists) -> None:

@@ -34,10 +34,8 @@ _ROWS = np.array([[1, 0], [0, 1], [1, 1], [1, -1], [-1, 2], [2, -1]])
 _ARRAY_REACH = 16
 _MAP_REACH = 5
 _TIGHT, _LOOSE = 0.004, 0.03
-# Relative difference of metrics from which intensities are not compared.
-_NO_SYMMETRY = 0.2937
-# Relative difference of metrics that a basis may be exchanged at.
-_SAME_METRIC = 0.01
+# Relative differences of metrics: intensities are not compared from one, bases exchanged below one.
+_NO_SYMMETRY, _SAME_METRIC = 0.2937, 0.01
 # Longest of the profile, as a multiple of |a|, and its bins.
 _PROFILE = (24.0, 16)
 _N_SHELLS = 6
