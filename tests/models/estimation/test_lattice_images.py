@@ -80,3 +80,18 @@ def test_what_spots_say_is_shown_where_they_are(model):
     is_shown = np.isfinite(shown)
     assert 0.001 < is_shown.mean() < 0.5
     assert np.median(image.counts[is_shown]) > np.median(image.counts[~is_shown])
+
+
+def test_what_a_mask_leaves_out_counts_as_little_as_dead_pixels(model: ImageEstimator) -> None:
+    seen = zone_image()
+    block = np.zeros(seen.counts.shape, dtype=bool)
+    block[100:130, 200:260] = True
+    dead = np.where(block, -1, seen.counts)
+    full = np.where(block, 1_000_000, seen.counts)
+    reducer = FrameReducer(GEOMETRY, n_bins=100, n_chi=72)
+    marked = SeenImage(dead, reducer.reduce(dead), GEOMETRY)
+    masked = SeenImage(full, reducer.reduce(dead), GEOMETRY, ~block)
+    one, other = (model.estimate_image(image) for image in (marked, masked))
+    assert one is not None
+    assert other is not None
+    np.testing.assert_array_equal(one.space_group_probabilities, other.space_group_probabilities)
