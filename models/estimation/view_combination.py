@@ -20,7 +20,10 @@ from scipy.special import log_softmax
 from phasepilot.models.arrays import FloatArray
 from phasepilot.models.errors import TrainingError
 from phasepilot.models.networks.estimate import PhaseEstimate
-from phasepilot.models.networks.symmetry_levels import crystal_system_probabilities
+from phasepilot.models.networks.symmetry_levels import (
+    SYSTEM_OF_SPACE_GROUP,
+    crystal_system_probabilities,
+)
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS
 from phasepilot.models.uncertainty.entropy import entropy_bits
 
@@ -84,7 +87,9 @@ def joined(
 
 
 def fit_powers(cases: Sequence[KnownViews]) -> Powers:
-    """Return the powers that give the true space groups the largest likelihood.
+    """Return the powers that give true space groups and crystal systems the largest likelihood.
+
+    Both count alike: most of a space group's likelihood is told within its system.
 
     Raises
     ------
@@ -100,13 +105,14 @@ def fit_powers(cases: Sequence[KnownViews]) -> Powers:
         for name in ("pattern", "image")
     )
     truth = np.array([case.space_group_index for case in cases])
+    system, rows = SYSTEM_OF_SPACE_GROUP[truth], np.arange(truth.size)
 
     def loss(powers: FloatArray) -> float:
         log_p = log_softmax(powers[0] * pattern + powers[1] * image, axis=1)
+        of_system = np.log(crystal_system_probabilities(np.exp(log_p)))[rows, system]
+        surprise = -(log_p[rows, truth] + of_system).mean()
         # Towards one half each, where cases are few.
-        return float(
-            -log_p[np.arange(truth.size), truth].mean() + _PENALTY * ((powers - 0.5) ** 2).sum()
-        )
+        return float(surprise + _PENALTY * ((powers - 0.5) ** 2).sum())
 
     found = minimize(loss, [0.5, 0.5], bounds=[(0, 3)] * 2, method="L-BFGS-B")
     return Powers(pattern=float(found.x[0]), image=float(found.x[1]))
