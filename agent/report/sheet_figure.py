@@ -73,7 +73,8 @@ def _draw(axes: "Axes", chart: "Chart") -> None:
     axes.set_title(chart.title, fontsize=9, loc="left")
     axes.grid(alpha=0.3)
     # The best place takes minutes to find among thousands of points.
-    axes.legend(fontsize=7, loc="upper right")
+    # Beside the panel: there it hides no point.
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _draw_matrix(axes: "Axes", matrix: "Matrix") -> None:
