@@ -72,7 +72,6 @@ def _draw(axes: "Axes", chart: "Chart") -> None:
     axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
     axes.set_title(chart.title, fontsize=9, loc="left")
     axes.grid(alpha=0.3)
-    # The best place takes minutes to find among thousands of points.
     # Beside the panel: there it hides no point.
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
