@@ -41,8 +41,10 @@ def draw_sheet(sheet: "Sheet", picture: Path) -> Path:
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
     for axes, chart in zip(panels, sheet.charts, strict=True):
-        draw = _draw_matrix if isinstance(chart, Matrix) else _draw
-        draw(axes, chart)
+        if isinstance(chart, Matrix):
+            _draw_matrix(axes, chart)
+        else:
+            _draw(axes, chart)
     path = (
         picture / f"{sheet.name}.png"
         if picture.is_dir()

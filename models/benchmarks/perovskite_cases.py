@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import gemmi
 import numpy as np
@@ -32,9 +31,6 @@ from phasepilot.models.diffraction.powder.pattern_augmentation import (
 from phasepilot.models.explanation.shapley import shapley_values
 from phasepilot.models.pattern import two_theta_from_q
 from phasepilot.models.uncertainty.entropy import entropy_bits
-
-if TYPE_CHECKING:
-    from phasepilot.models.benchmarks.perovskite_ter import Size
 
 Answer = Callable[[FloatArray], FloatArray]
 # The paper's numbers of virtual patterns: of the 30 types and of others.
@@ -128,12 +124,12 @@ class MeasuredMineral:
 
 
 def library_case(
-    data: Abx3Structures, how: Training, size: "Size", rng: Generator
+    data: Abx3Structures, how: Training, n_compositions: int, rng: Generator
 ) -> LibraryAnswers:
     """Return whether a model tells the 30 types from others, on crystals it was not trained on."""
     types = data.types()
     inside, others = types[:N_TYPES], types[N_TYPES : N_TYPES + _N_OTHER_TYPES]
-    made = replaced(data, inside + others, size.n_compositions, rng)
+    made = replaced(data, inside + others, n_compositions, rng)
     names = np.array(made.structure_type)
     is_inside = np.isin(names, inside)
     # A fifth of the other types is never trained on, nor a fifth of all crystals.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phasepilot.models.arrays import FloatArray, IntArray
 from phasepilot.models.benchmarks.benchmark_result import Chart, Curve, Figure, Sheet
@@ -46,8 +47,8 @@ _ANCHORS = {
 }
 _BEST_SHARE = "share_70"
 _EVEN = 0.5
-# A pattern, its class, what was said, seed: those of one training.
-Said = tuple[int, list[str], IntArray, IntArray]
+# Of one training: seed, structures, their classes, and those that were said.
+Said = tuple[int, list[str], NDArray[np.str_], NDArray[np.str_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +158,22 @@ def perovskite_sheets(found: Found) -> Iterator[Sheet]:
 def perovskite_items(found: Found) -> Iterator[dict[str, Any]]:
     """Yield the real structures, every answer, and the single cases."""
     for one in found.data.real:
-        about = {"structure_type": one.structure_type, "formula": one.crystal.name}
-        yield {"real": one.identifier, "space_group": one.space_group_number, **about}
+        yield {
+            "real": one.identifier,
+            "formula": one.crystal.name,
+            "space_group": one.space_group_number,
+            "structure_type": one.structure_type,
+        }
     for (what, condition, method), rows in found.answers.items():
+        about = {"what": what, "condition": condition, "method": method}
         for seed, names, truth, said in rows:
             for name, true, answer in zip(names, truth.tolist(), said.tolist(), strict=True):
-                about = {"what": what, "condition": condition, "method": method, "seed": seed}
-                yield {**about, "structure": name, "class": true, "answer": answer}
-    for one in found.measured:
-        about = {"truth": one.truth, "answer": one.answer, "probability": one.probability}
-        yield {"measured": one.name, **about}
-    for entries in found.hot:
-        for case in entries:
-            about = {"answer": case.answer, "probability": case.probability}
-            yield {"hot_perovskite_relaxed_by": case.relaxed_by, **about}
+                yield {**about, "seed": seed, "structure": name, "truth": true, "answer": answer}
+    for mineral in found.measured:
+        yield {"measured": mineral.name, "truth": mineral.truth, "answer": mineral.answer}
+    for cases in found.hot:
+        for case in cases:
+            yield {"hot_perovskite_relaxed_by": case.relaxed_by, "answer": case.answer}
 
 
 def _doubt_figures(method: str, entries: Sequence[DoubtOfMethod]) -> Iterator[Figure]:

@@ -11,6 +11,8 @@ The default is small, for two cores: fewer patterns, an eighth of VGG's width, f
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator, default_rng
@@ -211,31 +213,23 @@ def _steps(
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     for what, problem in problems.items():
         runs = Runs(what, problem, found, size, seed, rng)
-        yield f"{what}, virtual patterns", lambda r=runs: r.virtual_only("vss", r.problem.virtual)
-        if what == "space_group":
-            yield (
-                f"{what}, without replacement",
-                lambda r=runs: r.virtual_only("vss_without_ter", r.problem.relaxed),
-            )
+        yield f"{what}, virtual patterns", partial(runs.virtual_only, "vss", problem.virtual)
         for fold in (0, 1):
-            yield f"{what}, with real patterns", lambda r=runs, f=fold: r.with_real(f)
-            yield f"{what}, mixtures", lambda r=runs, f=fold: r.mixtures("syn", f)
-            if what == "space_group":
-                yield (
-                    f"{what}, mixtures without replacement",
-                    lambda r=runs, f=fold: r.mixtures("syn_without_ter", f),
-                )
-    groups = Runs("space_group", problems["space_group"], found, size, seed, rng)
+            yield f"{what}, with real patterns", partial(runs.with_real, fold)
+            yield f"{what}, mixtures", partial(runs.mixtures, "syn", fold)
+    problem = problems["space_group"]
+    groups = Runs("space_group", problem, found, size, seed, rng)
+    step = "without replacement"
+    yield step, partial(groups.virtual_only, "vss_without_ter", problem.relaxed)
+    for fold in (0, 1):
+        yield step, partial(groups.mixtures, "syn_without_ter", fold)
     for share in SHARES:
-        yield f"{share:.0%} of the real patterns", lambda s=share: groups.of_share(s)
+        yield f"{share:.0%} of the real patterns", partial(groups.of_share, share)
     for method in METHODS:
         for fold in (0, 1):
-            yield f"{method}", lambda m=method, f=fold: groups.doubts(m, f)
-    yield "library", lambda: found.library.append(library_case(data, groups.how(2), size, rng))
-    yield (
-        "explanations and cases",
-        lambda: groups.cases(data, options),
-    )
+            yield method.replace("_", " "), partial(groups.doubts, method, fold)
+    yield "structure types in the library", partial(groups.library, data)
+    yield "explanations and cases", partial(groups.cases, data, options.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +296,12 @@ class Runs:
         said = network.doubt(real.intensity[asked])
         self.found.add_doubt(method, real.labels[asked], said, network.training_s)
 
-    def cases(self, data: Abx3Structures, options: BenchmarkOptions) -> None:
+    def library(self, data: Abx3Structures) -> None:
+        """Ask whether structure types are in the library."""
+        found = library_case(data, self.how(2), self.size.n_compositions, self.rng)
+        self.found.library.append(found)
+
+    def cases(self, data: Abx3Structures, measured: Path | None) -> None:
         """Explain answers, and ask for measured patterns and for a structure that heat changed."""
         known, asked = self._half(0)
         mixed = self._mixed(known, "syn")
@@ -322,8 +321,8 @@ class Runs:
             )
         )
         self.found.hot.append(hot_case(answer, data, self.problem.classes, self.rng))
-        if options.data is not None:
-            minerals = measured_case(answer, options.data, self.problem.classes)
+        if measured is not None:
+            minerals = measured_case(answer, measured, self.problem.classes)
             self.found.measured.extend(minerals)
 
     def _compare(
@@ -345,8 +344,9 @@ class Runs:
 
     def _add(self, condition: str, name: str, asked: IntArray, said: IntArray) -> None:
         names = [self.problem.name[k] for k in asked.tolist()]
-        truth = self.problem.real.labels[asked]
-        self.found.add(self.what, condition, name, (self.seed, names, truth, said))
+        classes = np.array(self.problem.classes)
+        truth = classes[self.problem.real.labels[asked]]
+        self.found.add(self.what, condition, name, (self.seed, names, truth, classes[said]))
 
     def _mixed(self, known: LabelledPatterns, condition: str) -> LabelledPatterns:
         virtual = self.problem.relaxed if condition.endswith("ter") else self.problem.virtual

@@ -212,7 +212,7 @@ def on_axis(measured: LabelledPatterns, every: int) -> HalfArray:
         angle = two_theta_from_q(one.q_per_angstrom, WAVELENGTH_ANGSTROM)
         rows.append(np.interp(fine, angle, one.intensity, left=0.0, right=0.0))
     coarse = np.array(rows).reshape(len(rows), -1, every).mean(axis=2)
-    return (coarse / coarse.max(axis=1, keepdims=True)).astype(np.float16)
+    return np.asarray(coarse / coarse.max(axis=1, keepdims=True), dtype=np.float16)
 
 
 def two_theta_deg(every: int) -> Float32Array:
