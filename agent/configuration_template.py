@@ -84,6 +84,8 @@ def _axis_lines(fields: dict[str, Field], detector: Field | None) -> list[str]:
             "  # orientation: flipped_up_down   # for a geometry from Dioptas and TIFF files",
             "  # 'remove' leaves spots of single crystals (anvils) out of the pattern.",
             "  spots: keep",
+            "  # network: pilotlattice-v1       # names crystals along a zone axis by their spots",
+            "  # views: one_crystal             # images of a run are of one crystal, turned",
             "  # polarization_factor: 0.99",
             "  # saturation_counts: 60000",
         ]

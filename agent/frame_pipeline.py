@@ -12,7 +12,8 @@ from phasepilot.agent.frames import Frame
 from phasepilot.agent.image_answers import ImageAnswers
 from phasepilot.agent.steering import Steerer
 from phasepilot.models.errors import ModelsError
-from phasepilot.models.estimation.crystal_views import CakeEstimator, CrystalViews
+from phasepilot.models.estimation.crystal_views import CrystalViews
+from phasepilot.models.estimation.image_estimator import ImageEstimator
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.registry import PhaseModel
 from phasepilot.models.preprocessing.preparation import PreparedPattern, prepare_pattern
@@ -69,7 +70,7 @@ class FramePipeline:
         model: PhaseModel,
         steerer: Steerer,
         cells: CellMeasurement,
-        image_network: CakeEstimator | None = None,
+        image_network: ImageEstimator | None = None,
     ) -> None:
         self._configuration = configuration
         self._model = model
@@ -98,13 +99,14 @@ class FramePipeline:
         if phase is not None and phase.is_beam_lost:
             return Advice.none(frame.seq_num, _BEAM_LOST), memory
         of_pattern, problem = self._estimate(frame, pattern)
-        estimate, image_problem = self._images.joined(looked, of_pattern)
+        answered = self._images.joined(looked, of_pattern)
+        estimate = answered.estimate
         suggestion, steering = self._steer(memory, frame, shown, phase, estimate)
         cell, cells = self._cells.measure(memory.cells, pattern, estimate)
-        problem = " ".join((problem, image_problem, *counted.remarks)).strip()
+        problem = " ".join((problem, answered.problem, *counted.remarks)).strip()
         stated = {} if counted.image is None else _stated(counted.image.statement)
         advice = _advice(frame, suggestion, phase, estimate, problem, {**cell, **stated})
-        views = looked.views if self._images.is_one_crystal else None
+        views = answered.views if self._images.is_one_crystal else None
         return advice, Memory(tracker, steering, cells, monitor, views)
 
     def _tracked(

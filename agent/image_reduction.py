@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,9 @@ from phasepilot.models.pattern import Pattern
 
 if TYPE_CHECKING:
     from phasepilot.models.diffraction.images.frame_condition import FrameCondition
-    from phasepilot.models.diffraction.images.frame_reduction import (
-        Corrections,
-        FrameReducer,
-        PolarImage,
-    )
+    from phasepilot.models.diffraction.images.frame_reduction import Corrections, FrameReducer
     from phasepilot.models.diffraction.images.image_kind import ImageStatement
+    from phasepilot.models.estimation.image_estimator import SeenImage
 
 # The wavelength is known with each frame; where a pixel is, is an angle and does not depend on it.
 _ANY_WAVELENGTH_ANGSTROM = 1.0
@@ -41,8 +38,8 @@ class ReducedImage:
 
     Attributes
     ----------
-    polar : PolarImage
-        The image unrolled, spots and all.
+    seen : SeenImage
+        The image as it was read, and unrolled, spots and all.
     statement : ImageStatement
         What the image shows.
     remarks : tuple of str
@@ -50,7 +47,7 @@ class ReducedImage:
     """
 
     pattern: Pattern
-    polar: "PolarImage"
+    seen: "SeenImage"
     condition: "FrameCondition"
     statement: "ImageStatement"
     remarks: tuple[str, ...]
@@ -93,6 +90,7 @@ class ImageReduction:
         from phasepilot.models.diffraction.images.frame_condition import frame_condition
         from phasepilot.models.diffraction.images.image_kind import image_statement
         from phasepilot.models.diffraction.images.polar_views import pattern_of_polar
+        from phasepilot.models.estimation.image_estimator import SeenImage
 
         turned = _TURNS[self._settings.orientation](image)
         reducer = self.prepare((int(turned.shape[0]), int(turned.shape[1])))
@@ -105,18 +103,16 @@ class ImageReduction:
                 " the beam may be off or the shutter closed."
             )
         removes = self._settings.spots == "remove"
-        pattern = pattern_of_polar(
-            polar,
-            wavelength_angstrom or self.poni_wavelength(reducer.geometry.shape),
-            is_left_out=spots.is_spot if removes else None,
-        )
-        return ReducedImage(
-            pattern,
-            polar,
-            condition,
-            image_statement(polar, spots, condition),
-            condition.remarks(spots_removed=removes),
-        )
+        wavelength = wavelength_angstrom or self.poni_wavelength(reducer.geometry.shape)
+        is_left_out = spots.is_spot if removes else None
+        pattern = pattern_of_polar(polar, wavelength, is_left_out=is_left_out)
+        statement = image_statement(polar, spots, condition)
+        # The spots of a sample that is a crystal are no nuisance.
+        are_wanted = statement.kind.is_of_spots
+        remarks = condition.remarks(spots_removed=removes or are_wanted)
+        geometry = replace(reducer.geometry, wavelength_angstrom=wavelength)
+        seen = SeenImage(turned, polar, geometry)
+        return ReducedImage(pattern, seen, condition, statement, remarks)
 
     def poni_wavelength(self, shape: tuple[int, int]) -> float:
         """Return the wavelength that the .poni file states.

@@ -24,7 +24,7 @@ from phasepilot.agent.image_reduction import files_sha256
 from phasepilot.agent.run_history import RunHistory, RunReport
 from phasepilot.agent.steering import Steerer
 from phasepilot.agent.worker import Worker
-from phasepilot.models.estimation.crystal_views import CakeEstimator
+from phasepilot.models.estimation.image_estimator import ImageEstimator
 from phasepilot.models.identification.known_structures import open_known_structures
 from phasepilot.models.identification.search_index import SearchIndex
 from phasepilot.models.networks.registry import PhaseModel, load_model
@@ -50,13 +50,13 @@ def known_structures(library: str | None) -> SearchIndex | None:
     return index
 
 
-def _image_network(configuration: AgentConfiguration) -> CakeEstimator | None:
+def _image_network(configuration: AgentConfiguration) -> ImageEstimator | None:
     image = configuration.image
     if image is None or image.network is None:
         return None
-    from phasepilot.models.estimation.image_model import load_image_model
+    from phasepilot.models.estimation.lattice_model import load_lattice_model
 
-    return load_image_model(image.network, set_level=configuration.set_level)
+    return load_lattice_model(image.network, set_level=configuration.set_level)
 
 
 class PhaseAgent:
@@ -78,7 +78,7 @@ class PhaseAgent:
         Instead of the one that the configuration names.
     index : SearchIndex, optional
         The known phases, instead of opening the library that the configuration names.
-    image_network : CakeEstimator, optional
+    image_network : ImageEstimator, optional
         Instead of the network of images that the configuration names.
     """
 
@@ -88,7 +88,7 @@ class PhaseAgent:
         *,
         model: PhaseModel | None = None,
         index: SearchIndex | None = None,
-        image_network: CakeEstimator | None = None,
+        image_network: ImageEstimator | None = None,
     ) -> None:
         self.configuration = configuration
         index = index or known_structures(configuration.library)

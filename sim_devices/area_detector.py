@@ -30,8 +30,8 @@ class AreaDetector(ExposingDetector):
 
     Reads ``NAME_image``, counts of shape (rows, columns) as int32 in which -1 marks pixels that
     measure nothing, and ``NAME_exposure_s``, which is set as ``detector.exposure_s``. Its
-    configuration holds ``NAME_wavelength_angstrom`` and ``NAME_distance_m``. The image is of the
-    angle and the sample at the end of the exposure.
+    configuration holds ``NAME_wavelength_angstrom``, ``NAME_distance_m`` and ``NAME_rocking_deg``.
+    The image is of the angle and the sample at the end of the exposure.
 
     Parameters
     ----------
@@ -48,6 +48,9 @@ class AreaDetector(ExposingDetector):
         Counts a second in the brightest spot at a usual angle, as the sample was at first.
     readout_s : float
         What an exposure takes beyond itself.
+    rocking_deg : float
+        Range about its angle that the axis turns through during each exposure, as crystals in
+        diamond anvil cells are rocked so that most reflections come by.
     name, rng, clock, fault_at
         As of `ExposingDetector`.
     """
@@ -65,6 +68,7 @@ class AreaDetector(ExposingDetector):
         cell: DiamondAnvilCell | None = None,
         spot_rate_per_s: float = DEFAULT_SPOT_RATE_PER_S,
         readout_s: float = 0.1,
+        rocking_deg: float = 0.0,
         fault_at: Mapping[int, CountingFault] | None = None,
         **ophyd_arguments: Any,
     ) -> None:
@@ -78,6 +82,7 @@ class AreaDetector(ExposingDetector):
         )
         self.sample = sample
         self.camera = camera
+        self.rocking_deg = rocking_deg
         self._axis = axis
         self._cell = cell
         shape = camera.geometry.shape
@@ -90,7 +95,8 @@ class AreaDetector(ExposingDetector):
 
     def expected_image(self, omega_deg: float, exposure_s: float) -> Float32Array:
         """Return the mean counts of the sample as it is now, turned to an angle."""
-        found = self.camera.image(self.sample.grains(), omega_deg)
+        grains = self.sample.grains()
+        found = self.camera.image(grains, omega_deg, rocking_deg=self.rocking_deg)
         rate = found * np.float32(self._rate_per_s) + self._background_per_s
         return np.asarray(rate * np.float32(exposure_s), dtype=np.float32)
 
@@ -113,11 +119,12 @@ class AreaDetector(ExposingDetector):
         }
 
     def properties(self) -> dict[str, tuple[float, str]]:
-        """Return the wavelength and the distance."""
+        """Return the wavelength, the distance and how far the sample is rocked."""
         geometry = self.camera.geometry
         return {
             "wavelength_angstrom": (geometry.wavelength_angstrom, "angstrom"),
             "distance_m": (geometry.distance_m, "m"),
+            "rocking_deg": (self.rocking_deg, "deg"),
         }
 
     def count(self, exposure_s: float, fault: CountingFault | None) -> None:

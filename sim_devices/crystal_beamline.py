@@ -54,8 +54,6 @@ class SimulatedCrystalBeamline:
         Named ``beamline``.
     clock : Clock
         What all of them go by.
-    cell : DiamondAnvilCell or None
-        Named ``cell``; None for a crystal in the open.
     """
 
     sample: GrainSample
@@ -63,12 +61,28 @@ class SimulatedCrystalBeamline:
     detector: AreaDetector
     time: BeamlineTime
     clock: Clock
-    cell: DiamondAnvilCell | None = None
 
     @property
     def geometry(self) -> DetectorGeometry:
         """Where the detector stands."""
         return self.detector.camera.geometry
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedPressedCrystal:
+    """A crystal in a diamond anvil cell on the same beamline.
+
+    Attributes
+    ----------
+    sample : CompressedCrystal
+    cell : DiamondAnvilCell
+        Named ``cell``.
+    beamline : SimulatedCrystalBeamline
+    """
+
+    sample: CompressedCrystal
+    cell: DiamondAnvilCell
+    beamline: SimulatedCrystalBeamline
 
 
 def simulated_crystal(
@@ -101,14 +115,16 @@ def simulated_crystal(
 
 
 def simulated_compressed_crystal(
-    material_name: str, *, seed: int, clock: Clock | None = None
-) -> SimulatedCrystalBeamline:
+    material_name: str, *, seed: int, rocking_deg: float = 0.0, clock: Clock | None = None
+) -> SimulatedPressedCrystal:
     """Return a fresh beamline with a single crystal in a diamond anvil cell.
 
     Parameters
     ----------
     material_name : str
         A name of `phasepilot.models.diffraction.pressure.materials.MATERIALS`.
+    rocking_deg : float
+        Range that the axis turns through during each exposure.
     """
     clock = clock or ThreadedClock()
     sample_rng, gauge_rng, *rngs = np.random.default_rng(seed).spawn(4)
@@ -116,7 +132,9 @@ def simulated_compressed_crystal(
     wait = getattr(clock, "sleep", None)
     waiting = {} if wait is None else {"clock": clock, "sleep": wait}
     cell = DiamondAnvilCell(name="cell", sample=sample, rng=gauge_rng, **waiting)
-    return _beamline(sample, crystal_camera(), rngs, clock, DEFAULT_SPOT_RATE_PER_S, cell)
+    beamline = _beamline(sample, crystal_camera(), rngs, clock, DEFAULT_SPOT_RATE_PER_S, cell)
+    beamline.detector.rocking_deg = rocking_deg
+    return SimulatedPressedCrystal(sample, cell, beamline)
 
 
 def _beamline(
@@ -143,6 +161,5 @@ def _beamline(
         cell=cell,
         spot_rate_per_s=spot_rate_per_s,
     )
-    return SimulatedCrystalBeamline(
-        sample, omega, detector, BeamlineTime(name="beamline", clock=clock), clock, cell
-    )
+    time = BeamlineTime(name="beamline", clock=clock)
+    return SimulatedCrystalBeamline(sample, omega, detector, time, clock)

@@ -16,7 +16,6 @@ from phasepilot.agent.cli.serve import keys, serve
 from phasepilot.agent.cli.simulate import simulate
 from phasepilot.agent.cli.structures import structures
 from phasepilot.agent.cli.train import train
-from phasepilot.agent.cli.train_images import train_images
 from phasepilot.agent.cli.train_lattice import train_lattice
 from phasepilot.agent.cli.train_novelty import train_novelty
 from phasepilot.agent.cli.train_zone_axes import train_zone_axes
@@ -27,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 for command in (
     *(demo, classify, identify, explain, simulate, recipes),
     *(replay, upload, serve, keys, watch),
-    *(train, train_images, train_lattice, train_novelty, train_zone_axes, benchmark),
+    *(train, train_lattice, train_novelty, train_zone_axes, benchmark),
 ):
     app.command()(command)
 

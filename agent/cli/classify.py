@@ -31,11 +31,14 @@ class Axis(StrEnum):
 def classify(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Patterns: .xy, .xye, .dat, .chi or .csv.", metavar="FILE..."),
+        typer.Argument(
+            help="Patterns (.xy, .xye, .dat, .chi, .csv), or images with --poni.",
+            metavar="FILE...",
+        ),
     ],
     wavelength: Annotated[
         float | None,
-        typer.Option(help="Wavelength of the beam in angstrom; needed unless --axis q."),
+        typer.Option(help="Of the beam, in angstrom; needed unless --axis q or --poni states it."),
     ] = None,
     axis: Annotated[
         Axis, typer.Option(help="First column: two_theta in degree, or q in 1/angstrom.")
@@ -50,19 +53,41 @@ def classify(
     set_level: Annotated[
         float, typer.Option(help="How often the sets are to hold the truth.", min=0.5, max=0.99)
     ] = 0.9,
+    poni: Annotated[
+        Path | None,
+        typer.Option(
+            help="The files are images (.tif, .cbf, .edf, .npy ...) of this detector.",
+            metavar="FILE.poni",
+        ),
+    ] = None,
+    image_model: Annotated[
+        str, typer.Option(help="Network of images, or path of its card; none for no network.")
+    ] = "",
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="With --poni: draw what mattered in each image.", metavar="FOLDER"),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")
     ] = False,
 ) -> None:
-    """Name crystal system and space group of measured patterns, with probabilities.
+    """Name crystal system and space group of measured patterns or images, with probabilities.
 
     With --library the known phases that explain each pattern are named too, and weighed in.
+    With --poni images are integrated, what they show is told (rings, texture, grains, a single
+    crystal, spots of the diamonds), and the network of images has a say.
 
     Files that cannot be read are reported and passed over; the status is then 1.
     """
     with reporting_errors():
         loaded = _loaded(model, library, set_level)
-        rows, n_failed = _classify(files, wavelength, axis, loaded)
+        if poni is None:
+            rows, n_failed = _classify(files, wavelength, axis, loaded)
+        else:
+            from phasepilot.agent.cli.classify_images import image_rows
+
+            found, n_failed = image_rows(files, poni, wavelength, loaded, image_model, picture)
+            rows = [{**_row(*one.row), **one.more} for one in found]
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))
@@ -145,6 +170,9 @@ def _row(file: Path, estimate: "PhaseEstimate", seconds: float) -> dict[str, Any
 def _table(rows: list[dict[str, Any]]) -> Table:
     level = rows[0]["set_level"]
     table = Table("file", "crystal system", f"set at {level:.0%}", "space group", "verdict")
+    shows_images = "image_kind" in rows[0]
+    if shows_images:
+        table.add_column("image")
     has_phases = any(row["phases"] for row in rows)
     if has_phases:
         table.add_column("phases")
@@ -167,6 +195,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             ", ".join(row["crystal_system_set"]),
             "\n".join(groups),
             verdict,
+            *([f"{row['image_kind']}: {row['image_reason']}"] if shows_images else []),
             *(["\n".join(phases)] if has_phases else []),
         )
     return table

@@ -1,7 +1,6 @@
 """`phasepilot demo`: a simulated compression experiment, watched and steered live."""
 
 import time
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phasepilot.agent.cli.console import console, reporting_errors
+from phasepilot.agent.cli.demo_compression import (
+    CompressionRun,
+    Steps,
+    compression_record,
+    print_summary,
+)
 from phasepilot.agent.cli.frame_display import FrameDisplay
 
 if TYPE_CHECKING:
@@ -18,28 +23,6 @@ if TYPE_CHECKING:
     from phasepilot.agent.report.run_record import RunRecord
     from phasepilot.models.diffraction.pressure.materials import Material
     from phasepilot.sim_devices.beamline import SimulatedBeamline
-
-# The coarse step is this part of the material's range; the fine one is three halvings below it.
-_N_COARSE_STEPS = 24
-_N_FINE_STEPS = 8 * _N_COARSE_STEPS
-# How far to follow the new phase, in coarse steps.
-_MARGIN_STEPS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """The steps of the demo in GPa, from the range of the material."""
-
-    coarse_gpa: float
-    fine_gpa: float
-    margin_gpa: float
-
-    @classmethod
-    def of(cls, material: "Material") -> "Steps":
-        """Return the steps that suit a material."""
-        span = material.scan_stop_gpa - material.scan_start_gpa
-        coarse = span / _N_COARSE_STEPS
-        return cls(coarse, span / _N_FINE_STEPS, _MARGIN_STEPS * coarse)
 
 
 class Experiment(StrEnum):
@@ -59,7 +42,7 @@ def demo(
             " crystal that is turned."
         ),
     ] = Experiment.COMPRESSION,
-    material: Annotated[str, typer.Option(help="Under compression: KCl, Si or Fe.")] = "KCl",
+    material: Annotated[str, typer.Option(help="What is pressed: KCl, Si or Fe.")] = "KCl",
     out: Annotated[
         Path, typer.Option(help="Folder for the report, the documents and the catalog.")
     ] = Path("phasepilot-demo"),
@@ -76,7 +59,8 @@ def demo(
     A real RunEngine, simulated devices and the agent in lock-step. Under compression a sample in a
     diamond anvil cell changes its phase, and a real Tiled server on this machine keeps the run;
     report.html and report.png tell what happened. Scan, screening and rotation write scan.png,
-    screening.png or rotation.png, and run in the virtual time of the beamline.
+    screening.png or rotation.png, and run in the virtual time of the beamline; rotation turns a
+    crystal until it is known, then rocks another while it is pressed.
     """
     with reporting_errors():
         if experiment is Experiment.SCAN:
@@ -90,7 +74,7 @@ def demo(
         elif experiment is Experiment.ROTATION:
             from phasepilot.agent.cli.demo_rotation import run_rotation_demo
 
-            run_rotation_demo(out, seed=seed, is_steered=not no_steer)
+            run_rotation_demo(out, material=material, seed=seed, is_steered=not no_steer)
         else:
             _compress(material, out, seed=seed, is_steered=not no_steer, serves=keep_serving)
 
@@ -126,7 +110,7 @@ def _run_demo(
             writer.close(timeout_s=120.0)
             record = _record(server.client, run_uid, beamline, elapsed_s, is_steered=is_steered)
             picture, page = write_report(record, directory)
-        _print_summary(record)
+        print_summary(record)
         for sentence in writer.problems:
             console.print(f"[yellow]archive:[/] {sentence}")
         console.print(f"run {run_uid} is in Tiled; see {page} and {picture}")
@@ -211,8 +195,6 @@ def _record(
         find_run,
     )
     from phasepilot.agent.report.build_record import frame_records, recorded_advice
-    from phasepilot.agent.report.run_record import RunRecord
-    from phasepilot.agent.run_history import onset_interval
 
     material = beamline.material
     documents = list(archived_documents(find_run(client, run_uid)))
@@ -222,66 +204,13 @@ def _record(
         analysis = archived_documents(find_analysis(client, run_uid))
         advice = recorded_advice(analysis, stream="primary", prefix="")
     frames = frame_records(documents, demo_configuration(material), advice)
-    interval = onset_interval(tuple(advice[number] for number in sorted(advice)))
-    low, high = interval or (None, None)
-    return RunRecord(
-        uid=run_uid,
-        sample=material.name,
-        axis_label="pressure",
-        axis_units="GPa",
-        wavelength_angstrom=beamline.sample.diffractometer.wavelength_angstrom,
-        frames=frames,
-        true_onset=material.transition_pressure_gpa,
-        found_onset=None if low is None or high is None else (low + high) / 2,
-        found_onset_low=low,
-        found_onset_high=high,
-        summary=_summary(material, frames, interval, elapsed_s, is_steered=is_steered),
+    return compression_record(
+        CompressionRun(run_uid, material, beamline.sample.diffractometer.wavelength_angstrom),
+        frames,
+        advice,
+        elapsed_s=elapsed_s,
         is_steered=is_steered,
     )
-
-
-def _summary(
-    material: "Material",
-    frames: Any,
-    interval: tuple[float, float] | None,
-    elapsed_s: float,
-    *,
-    is_steered: bool,
-) -> Any:
-    from phasepilot.agent.report.run_record import RunSummary
-
-    steps = Steps.of(material)
-    travelled = frames[-1].axis_value - frames[0].axis_value if frames else 0.0
-    n_fine = round(travelled / steps.fine_gpa) + 1
-    found = "none"
-    error = ""
-    if interval:
-        low, high = interval
-        found = f"{(low + high) / 2:.3f} GPa (between {low:.3f} and {high:.3f})"
-        error = f"{(low + high) / 2 - material.transition_pressure_gpa:+.3f} GPa"
-    rows = (
-        ("sample", f"{material.low_pressure.name} to {material.high_pressure.name}, simulated"),
-        ("scan", "steered by the agent" if is_steered else "plain, the agent only watched"),
-        ("transition found (onset)", found),
-        ("true onset", f"{material.transition_pressure_gpa:.3f} GPa"),
-        ("found less true", error or "-"),
-        ("frames taken", str(len(frames))),
-        (
-            "frames of a fixed fine scan",
-            f"{n_fine} (steps of {steps.fine_gpa:.3g} GPa over the same range)",
-        ),
-        ("time", f"{elapsed_s:.1f} s"),
-    )
-    return RunSummary(f"{material.name} under compression", rows)
-
-
-def _print_summary(record: "RunRecord") -> None:
-    from rich.table import Table
-
-    table = Table(title=record.summary.title, show_header=False, title_style="bold")
-    for label, value in record.summary.rows:
-        table.add_row(label, value)
-    console.print(table)
 
 
 def _keep_serving(server: Any, run_uid: str) -> None:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from phasepilot.agent.configuration import AgentConfiguration
     from phasepilot.agent.phase_agent import PhaseAgent
     from phasepilot.agent.report.rotation_figure import RotationRecord
-    from phasepilot.models.estimation.crystal_views import CakeEstimator
     from phasepilot.models.steering.rotation_settings import RotationSettings
     from phasepilot.sim_devices.crystal_beamline import SimulatedCrystalBeamline
 
@@ -33,7 +32,7 @@ def rotation_settings() -> "RotationSettings":
     )
 
 
-def rotation_configuration(library: Path, poni: Path, network: str | None) -> "AgentConfiguration":
+def rotation_configuration(library: Path, poni: Path) -> "AgentConfiguration":
     """Return where the simulated beamline puts things, and the rule that steers."""
     from phasepilot.agent.configuration import AgentConfiguration
     from phasepilot.agent.frame_settings import ImageSettings
@@ -41,7 +40,7 @@ def rotation_configuration(library: Path, poni: Path, network: str | None) -> "A
     return AgentConfiguration(
         intensity_field="detector_image",
         image=ImageSettings.model_validate(
-            {"poni": str(poni), "views": "one_crystal", "n_bins": 1000, "network": network}
+            {"poni": str(poni), "views": "one_crystal", "n_bins": 1000}
         ),
         wavelength_field="detector_wavelength_angstrom",
         exposure_field="detector_exposure_s",
@@ -51,8 +50,15 @@ def rotation_configuration(library: Path, poni: Path, network: str | None) -> "A
     )
 
 
-def run_rotation_demo(out: Path, *, seed: int, is_steered: bool) -> None:
-    """Turn a crystal until its space group is settled; write rotation.png."""
+def run_rotation_demo(out: Path, *, material: str, seed: int, is_steered: bool) -> None:
+    """Turn a crystal until it is known, then press another; write rotation.png and report.png."""
+    from phasepilot.agent.cli.demo_pressed_crystal import press_crystal
+
+    _turn_crystal(out, seed=seed, is_steered=is_steered)
+    press_crystal(material, out / "pressed", seed=seed, is_steered=is_steered)
+
+
+def _turn_crystal(out: Path, *, seed: int, is_steered: bool) -> None:
     from bluesky import RunEngine
 
     from phasepilot.agent.phase_agent import PhaseAgent
@@ -70,25 +76,13 @@ def run_rotation_demo(out: Path, *, seed: int, is_steered: bool) -> None:
     beamline = simulated_crystal(LIBRARY_CRYSTALS[CRYSTAL], seed=seed, clock=clock)
     poni = out / "detector.poni"
     poni.write_text(poni_text(beamline.geometry))
-    name, network = _image_network()
-    agent = PhaseAgent(rotation_configuration(library, poni, name), image_network=network)
+    agent = PhaseAgent(rotation_configuration(library, poni))
     documents = _turned(beamline, run_engine, agent, is_steered=is_steered)
-    record = _record(documents, beamline, agent, network, is_steered=is_steered)
+    record = _record(documents, beamline, agent, is_steered=is_steered)
     picture = out / "rotation.png"
     draw_rotation(record, picture)
     _print_summary(record)
     console.print(f"see {picture}; known phases are in {library}")
-
-
-def _image_network() -> tuple[str | None, "CakeEstimator | None"]:
-    """Return the network of images that ships, if one does."""
-    from phasepilot.models.errors import UnknownModelError
-    from phasepilot.models.estimation.image_model import DEFAULT_IMAGE_MODEL, load_image_model
-
-    try:
-        return DEFAULT_IMAGE_MODEL, load_image_model()
-    except UnknownModelError:
-        return None, None
 
 
 def _turned(
@@ -137,7 +131,6 @@ def _record(
     documents: list[tuple[str, Any]],
     beamline: "SimulatedCrystalBeamline",
     agent: "PhaseAgent",
-    network: "CakeEstimator | None",
     *,
     is_steered: bool,
 ) -> "RotationRecord":
@@ -162,30 +155,10 @@ def _record(
         views=views,
         last_image=images[-1],
         summed_image=np.where(images[0] < 0, -1, images.astype(np.int64).sum(axis=0)),
-        attribution=_attribution(images[-1], beamline, network, last.space_group_number),
         found=f"{last.answer} ({last.answer_probability:.1%})" if last.answer else "nothing",
         truth=f"{truth.name}, space group {truth.space_group_number}",
         full_scan_s=cost.seconds(0.0) + (n_full - 1) * cost.seconds(EQUAL_STEP_DEG),
     )
-
-
-def _attribution(
-    image: Any,
-    beamline: "SimulatedCrystalBeamline",
-    network: "CakeEstimator | None",
-    space_group_number: int,
-) -> Any:
-    """Return what each pixel adds to the answer; None without a network of images."""
-    if network is None:
-        return None
-    from phasepilot.models.diffraction.images.frame_reduction import FrameReducer
-    from phasepilot.models.diffraction.images.polar_views import cake_of_polar
-    from phasepilot.models.explanation.cake_on_detector import on_detector
-
-    geometry = beamline.geometry
-    polar = FrameReducer(geometry).reduce(image)
-    cake = cake_of_polar(polar, geometry.wavelength_angstrom, network.cake_grid)
-    return on_detector(network.attribution(cake, space_group_number), network.grid, geometry)
 
 
 def _print_summary(record: "RotationRecord") -> None:

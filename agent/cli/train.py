@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from phasepilot.models.training.configuration import TrainingConfiguration
     from phasepilot.models.training.learning_curve import CurvePoint
     from phasepilot.models.training.processes import Processes
-    from phasepilot.models.training.run_configuration import RunConfiguration
     from phasepilot.models.training.training_loop import Progress as TrainingProgress
     from phasepilot.models.training.training_loop import Trainer
 
@@ -63,12 +62,12 @@ def _train(config: Path, data: Path | None, stop: float) -> bool:
     with _processes(configuration) as processes:
         # A network that does not exist is told before stick lists take minutes.
         create_network(configuration)
-        with training_bars(is_shown=processes.is_first) as bars:
+        with _bars(is_shown=processes.is_first) as bars:
             _build_sticks(configuration, processes, bars)
             trainer = Trainer(configuration, processes)
-            is_finished = run_trainer(trainer, bars, stop, may_draw=processes.is_first)
+            is_finished = _run(trainer, bars, stop, may_draw=processes.is_first)
         if is_finished and processes.is_first:
-            _release(trainer, configuration)
+            _release(trainer)
         elif processes.is_first:
             done, in_all = trainer.n_done, configuration.n_batches
             console.print(f"stopped after {done} of {in_all} batches; start again to go on")
@@ -87,8 +86,7 @@ def _processes(configuration: "TrainingConfiguration") -> Iterator["Processes"]:
         yield processes
 
 
-def training_bars(*, is_shown: bool = True) -> "Progress":
-    """Return progress bars with the time that is left."""
+def _bars(*, is_shown: bool) -> "Progress":
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -131,10 +129,7 @@ def _build_sticks(
     processes.wait()
 
 
-def run_trainer(
-    trainer: "Trainer", bars: "Progress", stop: float, *, may_draw: bool = True
-) -> bool:
-    """Train until the end or until that time of the clock; return whether the end is reached."""
+def _run(trainer: "Trainer", bars: "Progress", stop: float, *, may_draw: bool) -> bool:
     training = bars.add_task("training", total=trainer.configuration.n_batches)
     n_drawn = 0
 
@@ -149,7 +144,7 @@ def run_trainer(
     return trainer.run(show, is_time_up=lambda: time.monotonic() > stop)
 
 
-def _draw(curve: "tuple[CurvePoint, ...]", configuration: "RunConfiguration") -> None:
+def _draw(curve: "tuple[CurvePoint, ...]", configuration: "TrainingConfiguration") -> None:
     from phasepilot.agent.report.training_figure import draw_learning_curve
 
     n_patterns = configuration.n_batches * configuration.batch_size
@@ -157,10 +152,11 @@ def _draw(curve: "tuple[CurvePoint, ...]", configuration: "RunConfiguration") ->
     figure.savefig(configuration.work_directory / "curve.png")
 
 
-def _release(trainer: "Trainer", configuration: "TrainingConfiguration") -> None:
+def _release(trainer: "Trainer") -> None:
     from phasepilot.models.diffraction.stick_store import open_stick_store
     from phasepilot.models.training.release import write_release
 
+    configuration = trainer.configuration
     with console.status("measuring on held-out families"):
         card = write_release(
             trainer.averaged,

@@ -16,7 +16,7 @@ def train_lattice(
         Path,
         typer.Argument(help="Where reflections, weights and learning curve go.", metavar="DIR"),
     ],
-    patterns: Annotated[int, typer.Option(help="Patterns to train on.", min=1)] = 2_400_000,
+    patterns: Annotated[int, typer.Option(help="Patterns to train on.", min=1)] = 3_000_000,
     per_space_group: Annotated[
         int, typer.Option(help="Structures of each space group, at most.", min=1)
     ] = 250,

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from phasepilot.agent.configuration import AgentConfiguration
-from phasepilot.agent.frame_pattern import pattern_of
+from phasepilot.agent.errors import AgentError
+from phasepilot.agent.frame_pattern import FramePatterns
 from phasepilot.agent.frames import Frame, FrameReader
 from phasepilot.agent.report.run_record import FrameRecord
-from phasepilot.models.errors import PatternError
+from phasepilot.models.errors import ModelsError
 from phasepilot.models.suggestion import Advice
 
 AGENT_STREAM = "agent"
@@ -48,16 +49,17 @@ def frame_records(
     for name, doc in documents:
         for frame in reader.frames(name, doc):
             frames[frame.seq_num] = frame
+    patterns = FramePatterns(configuration)
     return tuple(
-        _record(frame, advice.get(number, Advice.none(number, "no advice is on record")))
+        _record(frame, patterns, advice.get(number, Advice.none(number, "no advice is on record")))
         for number, frame in sorted(frames.items())
     )
 
 
-def _record(frame: Frame, advice: Advice) -> FrameRecord:
+def _record(frame: Frame, patterns: FramePatterns, advice: Advice) -> FrameRecord:
     try:
-        pattern = pattern_of(frame)
-    except PatternError:
+        pattern = patterns.of(frame).pattern
+    except (ModelsError, AgentError):
         nothing = np.zeros(0)
         return FrameRecord(frame.seq_num, frame.axis_value, nothing, nothing, advice)
     intensity = np.where(pattern.is_measured, pattern.intensity, np.nan)

@@ -27,7 +27,11 @@ from phasepilot.models.diffraction.images.detector_geometry import DetectorGeome
 from phasepilot.models.diffraction.images.frame_condition import frame_condition
 from phasepilot.models.diffraction.images.frame_reduction import FrameReducer
 from phasepilot.models.diffraction.images.image_kind import ImageKind, image_statement
+from phasepilot.models.diffraction.images.polar_views import pattern_of_polar
 from phasepilot.models.diffraction.pressure.materials import MATERIALS
+from phasepilot.models.networks.registry import load_model
+from phasepilot.models.networks.symmetry_levels import crystal_system_probabilities
+from phasepilot.models.pattern import Pattern
 
 # Thresholds were fixed on images of CeO2, corundum and rutile, with the seed 0.
 _FIRST_SEED = 1000
@@ -46,12 +50,12 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
     figures = [*_figures(items, options.n_seeds), *_times(seconds)]
     measured = list(_measured(options.data, judge)) if options.data is not None else []
     if measured:
-        right = np.mean([item["is_right"] for item in measured])
-        meaning = "share of measured frames whose kind is one that is right by eye"
-        figures.append(Figure("measured_right", float(right), meaning))
+        figures += _of_measured(measured)
     notes = tuple(
         f"{item['name']}: {item['said']} ({item['reason']});"
-        f" {'right' if item['is_right'] else 'wrong: ' + ' or '.join(item['shown'])}"
+        f" {'right' if item['is_right'] else 'wrong: ' + ' or '.join(item['shown'])}; named"
+        f" {item['crystal_system']} {item['named']} ({item['confidence']:.0%}), is"
+        f" {item['space_group']}"
         for item in measured
     )
     return BenchmarkResult(
@@ -100,6 +104,17 @@ class _Judge:
             "seconds": time.process_time() - started,
         }
 
+    def pattern(self, image: NDArray[Any]) -> Pattern:
+        """Return the pattern of an image of the last detector, spots of diamonds left out."""
+        if self._reducer is None:
+            raise RuntimeError("the detector is that of the last image that was judged")
+        polar = self._reducer.reduce(image)
+        spots = find_spots(polar)
+        kind = image_statement(polar, spots, frame_condition(polar, spots)).kind
+        is_left_out = spots.is_spot if kind is ImageKind.DIAMOND else None
+        wavelength = self._reducer.geometry.wavelength_angstrom
+        return pattern_of_polar(polar, wavelength, is_left_out=is_left_out)
+
 
 def _figures(items: list[dict[str, Any]], n_seeds: int) -> Iterator[Figure]:
     meaning = "share of simulated images whose kind is said as it was drawn"
@@ -125,5 +140,32 @@ def _times(seconds: FloatArray) -> Iterator[Figure]:
 
 def _measured(data: Path, judge: _Judge) -> Iterator[dict[str, Any]]:
     folder = data / "images2d" if (data / "images2d").is_dir() else data
+    model = load_model()
     for one in measured_images(folder):
-        yield {"name": one.name, **judge(one.image, one.geometry, one.shown)}
+        judged = judge(one.image, one.geometry, one.shown)
+        estimate = model.predict(judge.pattern(one.image))
+        truth = np.eye(230)[one.space_group_number - 1]
+        yield {
+            "name": one.name,
+            **judged,
+            "space_group": one.space_group_number,
+            "named": estimate.space_group_number,
+            "crystal_system": estimate.crystal_system,
+            "confidence": float(estimate.space_group_probabilities.max()),
+            "is_named_right": estimate.space_group_number == one.space_group_number,
+            "is_system_right": bool(
+                crystal_system_probabilities(truth).argmax()
+                == estimate.crystal_system_probabilities.argmax()
+            ),
+        }
+
+
+def _of_measured(measured: list[dict[str, Any]]) -> Iterator[Figure]:
+    meanings = {
+        "right": "share of measured frames whose kind is one that is right by eye",
+        "system_right": "share of them whose crystal system the network of patterns names",
+        "named_right": "share of them whose space group it names",
+    }
+    for name, meaning in meanings.items():
+        share = float(np.mean([item[f"is_{name}"] for item in measured]))
+        yield Figure(f"measured_{name}", share, meaning)

@@ -37,12 +37,18 @@ class MeasuredImage:
         Without the distortion that some of these detectors have.
     shown : tuple of str
         Kinds that are right, by what its source says and by what one sees in it.
+    space_group_number : int
+        Of what is in the beam, as its source names it.
     """
 
     name: str
     image: NDArray[Any]
     geometry: DetectorGeometry
     shown: tuple[str, ...]
+    space_group_number: int
+
+
+_CERIA, _MAGNETITE, _ZIRCONIUM, _CORUNDUM = 225, 227, 194, 167
 
 
 def measured_images(folder: Path) -> Iterator[MeasuredImage]:
@@ -78,7 +84,7 @@ def _ceria_pilatus1m(path: Path) -> Iterator[MeasuredImage]:
             wavelength_angstrom=poni["Wavelength"] * 1e10,
         )
         # A calibrant, but of large grains: sectors of its rings differ up to tenfold.
-        yield MeasuredImage("CeO2 Pilatus 1M", file["image"], geometry, ("spotty rings",))
+        yield MeasuredImage("CeO2 Pilatus 1M", file["image"], geometry, ("spotty rings",), _CERIA)
 
 
 def _magnetite_in_a_cell(path: Path) -> Iterator[MeasuredImage]:
@@ -97,7 +103,7 @@ def _magnetite_in_a_cell(path: Path) -> Iterator[MeasuredImage]:
                 wavelength_angstrom=wavelength * 1e10,
             )
             shown = ("diamond spots on rings",)
-            yield MeasuredImage(f"Fe3O4 in a cell, {number}", image, geometry, shown)
+            yield MeasuredImage(f"Fe3O4 in a cell, {number}", image, geometry, shown, _MAGNETITE)
 
 
 def _numbers_after(name: str, header: str) -> tuple[float, ...]:
@@ -123,7 +129,7 @@ def _ceria_pilatus2m(path: Path) -> Iterator[MeasuredImage]:
         0.0,
         _KEV_ANGSTROM / 61.3323,
     )
-    yield MeasuredImage("CeO2 Pilatus 2M", image, geometry, ("powder rings",))
+    yield MeasuredImage("CeO2 Pilatus 2M", image, geometry, ("powder rings",), _CERIA)
 
 
 def _zirconium_in_a_cell(path: Path) -> Iterator[MeasuredImage]:
@@ -135,7 +141,7 @@ def _zirconium_in_a_cell(path: Path) -> Iterator[MeasuredImage]:
         rotations_rad=(0.0, 0.0, 0.0),
         wavelength_angstrom=_KEV_ANGSTROM / 90.5259,
     )
-    yield from _sparse(path, "Zr in a cell", geometry, ("spotty rings",))
+    yield from _sparse(path, "Zr in a cell", geometry, ("spotty rings",), _ZIRCONIUM)
 
 
 def _ruby(path: Path) -> Iterator[MeasuredImage]:
@@ -157,11 +163,16 @@ def _ruby(path: Path) -> Iterator[MeasuredImage]:
         rotations_rad=(0.0, 0.0, 0.0),
         wavelength_angstrom=_KEV_ANGSTROM / 41.9906,
     )
-    yield from _sparse(path, f"rubies on {path.stem[-7:]}", geometry, ("single crystal",))
+    name = f"rubies on {path.stem[-7:]}"
+    yield from _sparse(path, name, geometry, ("single crystal",), _CORUNDUM)
 
 
 def _sparse(
-    path: Path, name: str, geometry: DetectorGeometry, shown: tuple[str, ...]
+    path: Path,
+    name: str,
+    geometry: DetectorGeometry,
+    shown: tuple[str, ...],
+    space_group_number: int,
 ) -> Iterator[MeasuredImage]:
     """Yield four frames of a rotation that keeps what is above a threshold, and their sum."""
     with np.load(path, allow_pickle=False) as file:
@@ -174,9 +185,11 @@ def _sparse(
             image[rows, columns] = file[f"{number}_data"]
             total[rows, columns] += file[f"{number}_data"]
             if number in singles:
-                yield MeasuredImage(f"{name}, {number}", image, geometry, shown)
+                yield MeasuredImage(f"{name}, {number}", image, geometry, shown, space_group_number)
     summed = np.minimum(total, np.iinfo(np.int32).max).astype(np.int32)
-    yield MeasuredImage(f"{name}, all {n_frames}", summed, geometry, ("spotty rings",))
+    yield MeasuredImage(
+        f"{name}, all {n_frames}", summed, geometry, ("spotty rings",), space_group_number
+    )
 
 
 def _plain(

@@ -108,7 +108,7 @@ BENCHMARKS = {
         run_novelty,
     ),
     "orientations": Benchmark(
-        "what pattern, image and both say of crystals after one to six orientations",
+        "what pattern, image and both say of crystals after one to six orientations, and of rings",
         run_orientations,
         searches=False,
     ),

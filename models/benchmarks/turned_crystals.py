@@ -5,8 +5,10 @@ import zlib
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from phasepilot.models.benchmarks.held_out_patterns import structure_table, write_random_rows
@@ -14,16 +16,17 @@ from phasepilot.models.diffraction.crystals.structure_table import TableRow, rea
 from phasepilot.models.diffraction.images.azimuthal_outliers import find_spots
 from phasepilot.models.diffraction.images.detector_geometry import (
     PLAIN_DETECTOR,
+    DetectorGeometry,
     centred_geometry,
     plain_detector_config,
 )
 from phasepilot.models.diffraction.images.frame_condition import frame_condition
 from phasepilot.models.diffraction.images.frame_reduction import FrameReducer, PolarImage
 from phasepilot.models.diffraction.images.image_kind import ImageKind, image_statement
-from phasepilot.models.diffraction.images.polar_views import cake_of_polar
 from phasepilot.models.diffraction.images.rotating_crystal import CrystalCamera, Grain
 from phasepilot.models.errors import CrystalError
-from phasepilot.models.estimation.crystal_views import CakeEstimator, CrystalViews
+from phasepilot.models.estimation.crystal_views import CrystalViews
+from phasepilot.models.estimation.image_estimator import ImageEstimator, SeenImage
 from phasepilot.models.networks.estimate import PhaseEstimate
 
 # Counts in the brightest spot of a usual view, and of a pixel beside it.
@@ -97,24 +100,38 @@ class View:
 
 
 class ViewMaker:
-    """Takes views of crystals with one detector, and says what each shows."""
+    """Takes views with one detector, and says what each shows.
 
-    def __init__(self, image_network: CakeEstimator | None) -> None:
+    Parameters
+    ----------
+    image_network : ImageEstimator or None
+    geometry : DetectorGeometry, optional
+        That of `camera` unless given.
+    """
+
+    def __init__(
+        self, image_network: ImageEstimator | None, geometry: DetectorGeometry | None = None
+    ) -> None:
         self.camera = camera()
-        self._reducer = FrameReducer(self.camera.geometry, n_bins=750)
+        self.geometry = geometry or self.camera.geometry
+        self._reducer = FrameReducer(self.geometry, n_bins=750)
         self._network = image_network
 
-    def view(self, expected: np.ndarray, rng: np.random.Generator) -> View:
-        """Return a view of an image of which the mean counts are given."""
-        polar = self._reducer.reduce(rng.poisson(expected).astype(np.int32))
+    def view(self, image: NDArray[Any]) -> View:
+        """Return a view of an image."""
+        polar = self._reducer.reduce(image)
         spots = find_spots(polar)
         statement = image_statement(polar, spots, frame_condition(polar, spots))
         estimate = None
         if self._network is not None:
-            wavelength = self.camera.geometry.wavelength_angstrom
-            cake = cake_of_polar(polar, wavelength, self._network.cake_grid)
-            estimate = self._network.estimate(cake)
+            estimate = self._network.estimate_image(SeenImage(image, polar, self.geometry))
         return View(polar, statement.kind, estimate)
+
+    def views(self, image: NDArray[Any]) -> CrystalViews:
+        """Return what is known of a sample of which this is the only image."""
+        view = self.view(image)
+        views = CrystalViews.first(view.polar, self.geometry.wavelength_angstrom)
+        return views.with_estimate(view.estimate)
 
 
 @dataclass(slots=True)
@@ -154,14 +171,15 @@ class TurnedCrystal:
         if angle not in self.views:
             image = self.maker.camera.image([self.grain], angle) * np.float32(self.scale)
             rng = np.random.default_rng([self.seed, round(angle * 1000) % 2**31])
-            self.views[angle] = self.maker.view(image + np.float32(_BACKGROUND_COUNTS), rng)
+            expected = image + np.float32(_BACKGROUND_COUNTS)
+            self.views[angle] = self.maker.view(rng.poisson(expected).astype(np.int32))
         return self.views[angle]
 
     def seen(self, omegas_deg: list[float]) -> CrystalViews:
         """Return the views at these angles together."""
         wavelength = self.maker.camera.geometry.wavelength_angstrom
         first, *others = (self.view(omega) for omega in omegas_deg)
-        views = CrystalViews.first(first.polar, wavelength, first.estimate)
+        views = CrystalViews.first(first.polar, wavelength).with_estimate(first.estimate)
         for one in others:
-            views = views.with_view(one.polar, one.estimate)
+            views = views.with_view(one.polar).with_estimate(one.estimate)
         return views

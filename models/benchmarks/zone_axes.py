@@ -88,10 +88,8 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         If there is no structure table, or too few held-out structures in it.
     """
     # torch and numba take seconds to import and are only in the train extra.
-    from phasepilot.models.benchmarks.zone_cakes import CakeEstimator
     from phasepilot.models.benchmarks.zone_lattices import LatticeEstimator
     from phasepilot.models.benchmarks.zone_networks import VggEstimator, trained_networks
-    from phasepilot.models.estimation.image_model import DEFAULT_IMAGE_MODEL, load_image_model
     from phasepilot.models.estimation.lattice_model import (
         DEFAULT_LATTICE_MODEL,
         load_lattice_model,
@@ -111,7 +109,6 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         last = list(papers)[-1]
         estimators: dict[str, ZoneEstimator] = {
             last: papers[last],
-            DEFAULT_IMAGE_MODEL: CakeEstimator(load_image_model()),
             DEFAULT_LATTICE_MODEL: LatticeEstimator(load_lattice_model()),
         }
         result = compared(options, store, estimators, few_axes=few, progress=progress)

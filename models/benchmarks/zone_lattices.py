@@ -3,21 +3,14 @@
 import numpy as np
 
 from phasepilot.models.arrays import FloatArray
-from phasepilot.models.benchmarks.zone_networks import found_spots
 from phasepilot.models.benchmarks.zone_patterns import Answers, SpotFrames
+from phasepilot.models.diffraction.images.zone_frame import zone_spots_of_frame
 from phasepilot.models.diffraction.images.zone_spots import SpotLists
 from phasepilot.models.estimation.lattice_model import LatticeModel
 
-# Standard error of the place of a spot that is found on a frame; neighbours that overlap and weak
-# spots make it what it is.
-_ERROR_PX = 0.5
-
 
 class LatticeEstimator:
-    """A `FusingEstimator` of a model of spot lattices.
-
-    On frames of a detector it answers the spots that the search finds, as the paper's network does.
-    """
+    """A `FusingEstimator` of a model of spot lattices."""
 
     def __init__(self, model: LatticeModel) -> None:
         self._model = model
@@ -27,10 +20,14 @@ class LatticeEstimator:
         return Answers.of_space_groups(self._model.probabilities(patterns))
 
     def answer_frames(self, patterns: SpotFrames) -> Answers:
-        """Return answers for the spots that are found."""
-        error = _ERROR_PX * patterns.inverse_angstrom_per_pixel
-        return Answers.of_space_groups(self._model.probabilities(found_spots(patterns), error))
+        """Return answers for what is read at the points of the lattice of each frame."""
+        answers = []
+        for frame in patterns.each():
+            zone = zone_spots_of_frame(frame)
+            answers.append(self._model.probabilities(zone.spots, zone.position_error_per_angstrom))
+        return Answers.of_space_groups(np.concatenate(answers))
 
     def fused(self, space_group: FloatArray) -> Answers:
         """Return answers from several directions of each crystal, (n, n_directions, 230)."""
-        return Answers.of_space_groups(np.array([self._model.fuse(one) for one in space_group]))
+        fused = self._model.calibration.fused_log_probabilities
+        return Answers.of_space_groups(np.exp([fused(one) for one in space_group]))

@@ -4,6 +4,7 @@ The same spots come in two ways: as an ideal list, and as counts of a detector w
 noise, gaps between modules, a beam stop and dead pixels.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +21,7 @@ from phasepilot.models.diffraction.images.detector_effects import (
     module_gaps,
     radius_px,
 )
+from phasepilot.models.diffraction.images.flat_frame import FlatFrame
 from phasepilot.models.diffraction.images.zone_spots import SpotLists, draw_gaussians, pixel_for
 from phasepilot.models.networks.symmetry_levels import crystal_system_probabilities
 
@@ -53,6 +55,11 @@ class SpotFrames:
     is_measured: BoolArray
     inverse_angstrom_per_pixel: float
     centre_px: tuple[float, float]
+
+    def each(self) -> Iterator[FlatFrame]:
+        """Yield the frames one by one."""
+        for image, is_measured in zip(self.image, self.is_measured, strict=True):
+            yield FlatFrame(image, is_measured, self.inverse_angstrom_per_pixel, self.centre_px)
 
 
 @dataclass(frozen=True, slots=True)

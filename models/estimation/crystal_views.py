@@ -1,52 +1,15 @@
 """What images of one crystal in several orientations amount to: one pattern, and one answer."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
-from phasepilot.models.arrays import Float32Array, FloatArray
-from phasepilot.models.diffraction.images.azimuthal_integration import Cake
-from phasepilot.models.diffraction.images.cake_grid import CakeGrid
+from phasepilot.models.arrays import FloatArray
 from phasepilot.models.diffraction.images.frame_reduction import PolarImage
-from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.networks.estimate import PhaseEstimate
-from phasepilot.models.networks.image_card import ImageModelCard
 from phasepilot.models.pattern import Pattern
 
 _LEAST_WEIGHT = 1e-3
-
-
-class CakeEstimator(Protocol):
-    """What makes estimates of images; `phasepilot.models.estimation.image_model.ImageModel`."""
-
-    @property
-    def card(self) -> ImageModelCard:
-        """What the network is."""
-        ...
-
-    @property
-    def grid(self) -> CakeGrid:
-        """The cells that it sees, and that attributions are on."""
-        ...
-
-    @property
-    def cake_grid(self) -> LogQGrid:
-        """The ln q grid that an image should be unrolled onto."""
-        ...
-
-    def estimate(self, cake: Cake) -> PhaseEstimate:
-        """Return the estimate for one image."""
-        ...
-
-    def fuse(self, estimates: Sequence[PhaseEstimate]) -> PhaseEstimate:
-        """Return what several orientations of one crystal say together."""
-        ...
-
-    def attribution(self, cake: Cake, space_group: int) -> Float32Array:
-        """Return what each part of the cake adds to ln p of a space group."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,28 +37,28 @@ class CrystalViews:
     n_views: int = 1
 
     @classmethod
-    def first(
-        cls, polar: PolarImage, wavelength_angstrom: float, estimate: PhaseEstimate | None
-    ) -> "CrystalViews":
+    def first(cls, polar: PolarImage, wavelength_angstrom: float) -> "CrystalViews":
         """Return the views after the first image."""
         return cls(
             polar.signal.sum(axis=1, dtype=np.float64),
             polar.weight.sum(axis=1, dtype=np.float64),
             polar.two_theta_deg,
             wavelength_angstrom,
-            () if estimate is None else (estimate,),
         )
 
-    def with_view(self, polar: PolarImage, estimate: PhaseEstimate | None) -> "CrystalViews":
+    def with_view(self, polar: PolarImage) -> "CrystalViews":
         """Return the views after one more image of the same detector."""
-        more = CrystalViews.first(polar, self.wavelength_angstrom, estimate)
+        more = CrystalViews.first(polar, self.wavelength_angstrom)
         return replace(
             self,
             counts=self.counts + more.counts,
             weight=self.weight + more.weight,
-            estimates=self.estimates + more.estimates,
             n_views=self.n_views + 1,
         )
+
+    def with_estimate(self, estimate: PhaseEstimate | None) -> "CrystalViews":
+        """Return the views with what the network of images says of the last one, if it does."""
+        return self if estimate is None else replace(self, estimates=(*self.estimates, estimate))
 
     @property
     def pattern(self) -> Pattern:

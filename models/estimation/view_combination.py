@@ -1,8 +1,8 @@
 """The common answer of a pattern's network and an image's network.
 
 A product of experts: each answer to a power that says how much it is worth beside the other [1]_.
-The powers are fitted where the truth is known, apart for images of spots and of rings, and with
-them the product is calibrated: powers that add up to less than 1 soften it.
+The powers are fitted where the truth is known, and with them the product is calibrated: powers that
+add up to less than 1 soften it.
 
 References
 ----------

@@ -84,18 +84,6 @@ class NetworkSession:
         return NetworkOutputs(*self._session.run([LOGITS, EMBEDDING, ATTRIBUTION], feed))
 
 
-class CakeSession:
-    """A network of `cake_file`, ready to run; parameters and errors of `NetworkSession`."""
-
-    def __init__(self, content: bytes, *, n_threads: int = 1) -> None:
-        self._session = _opened(content, (LOGITS, EMBEDDING), n_threads)
-
-    def run(self, cakes: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """Return logits (n, 230) and embedding (n, n_embedding) of cakes (n, 2, n_chi, n_bins)."""
-        logits, embedding = self._session.run([LOGITS, EMBEDDING], {INPUT: cakes})
-        return logits, embedding
-
-
 class NoveltySession:
     """A network of `write_novelty_net`, ready to run; parameters and errors of `NetworkSession`."""
 

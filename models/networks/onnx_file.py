@@ -67,7 +67,7 @@ def write_network(network: PilotNet, path: Path) -> None:
         EMBEDDING: ["n", n_embedding],
         ATTRIBUTION: ["n_attributed", *pattern],
     }
-    path.write_bytes(serialised(graph.proto("pilot_net", inputs, outputs)))
+    path.write_bytes(_serialised(graph.proto("pilot_net", inputs, outputs)))
 
 
 def write_novelty_net(network: NoveltyNet, path: Path) -> None:
@@ -93,11 +93,10 @@ def write_novelty_net(network: NoveltyNet, path: Path) -> None:
         INPUT: ["n", *layers[0].input_shape],
         SAID: ["n", network.said_mean.shape[0]],
     }
-    path.write_bytes(serialised(graph.proto("novelty_net", inputs, {NOVELTY_LOGIT: ["n", 1]})))
+    path.write_bytes(_serialised(graph.proto("novelty_net", inputs, {NOVELTY_LOGIT: ["n", 1]})))
 
 
-def serialised(graph: onnx.GraphProto) -> bytes:
-    """Return the file of a graph."""
+def _serialised(graph: onnx.GraphProto) -> bytes:
     opset = helper.make_opsetid("", _OPSET)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
     onnx.checker.check_model(model)
@@ -169,7 +168,7 @@ def _layers(network: PilotNet | NoveltyNet) -> list[_Layer]:
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxGraph:
+class _Graph:
     """An ONNX graph while it is put together."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
@@ -194,11 +193,9 @@ class OnnxGraph:
         return helper.make_graph(self.nodes, name, ins, outs, self.initialisers)
 
 
-def _forward_graph(
-    layers: list[_Layer], state_dict: dict[str, torch.Tensor]
-) -> tuple[OnnxGraph, str]:
+def _forward_graph(layers: list[_Layer], state_dict: dict[str, torch.Tensor]) -> tuple[_Graph, str]:
     """Return the graph from the input to the output of the last layer, and that output's name."""
-    graph = OnnxGraph()
+    graph = _Graph()
     for name, tensor in state_dict.items():
         graph.add_constant(name, tensor.detach().cpu().numpy().astype(np.float16))
         graph.add("Cast", [name], f"{name}.float", to=TensorProto.FLOAT)
@@ -208,13 +205,13 @@ def _forward_graph(
     return graph, value
 
 
-def _add_attribution(graph: OnnxGraph, layers: list[_Layer], n_classes: int) -> None:
+def _add_attribution(graph: _Graph, layers: list[_Layer], n_classes: int) -> None:
     """Append the attribution: no rows where no class weights are given."""
     # ONNX Runtime computes what nobody asked for, except in the branch of an If that is not taken.
     graph.add_constant(CLASS_WEIGHTS, np.zeros((0, n_classes), dtype=np.float32))
     graph.add("Size", [CLASS_WEIGHTS], "n_asked")
     graph.add("Cast", ["n_asked"], "is_asked", to=TensorProto.BOOL)
-    asked, not_asked = _backward_graph(layers, n_classes), OnnxGraph()
+    asked, not_asked = _backward_graph(layers, n_classes), _Graph()
     not_asked.add_constant("no_rows", np.zeros((0, *layers[0].input_shape), dtype=np.float32))
     not_asked.add("Identity", ["no_rows"], "not_asked")
     branches = {
@@ -224,12 +221,12 @@ def _add_attribution(graph: OnnxGraph, layers: list[_Layer], n_classes: int) -> 
     graph.add("If", ["is_asked"], ATTRIBUTION, **branches)
 
 
-def _backward_graph(layers: list[_Layer], n_classes: int) -> OnnxGraph:
+def _backward_graph(layers: list[_Layer], n_classes: int) -> _Graph:
     """Return the graph from class weights to the attribution; it sees the forward graph's values.
 
     A row of zeros stands for weight 1 at the largest logit.
     """
-    graph = OnnxGraph()
+    graph = _Graph()
     graph.add_constant("n_classes", np.array(n_classes))
     graph.add_constant("off_on", np.array([0, 1], dtype=np.float32))
     graph.add("ArgMax", [LOGITS], "largest", axis=1, keepdims=0)
@@ -243,7 +240,7 @@ def _backward_graph(layers: list[_Layer], n_classes: int) -> OnnxGraph:
     return graph
 
 
-def _add_forward(graph: OnnxGraph, layer: _Layer, value: str) -> str:
+def _add_forward(graph: _Graph, layer: _Layer, value: str) -> str:
     """Append what the layer does to a value and return the name of its output."""
     weights = [f"{layer.name}.weight.float", f"{layer.name}.bias.float"]
     match layer.module:
@@ -262,13 +259,13 @@ def _add_forward(graph: OnnxGraph, layer: _Layer, value: str) -> str:
     )
 
 
-def _add_linear(graph: OnnxGraph, name: str, value: str) -> str:
+def _add_linear(graph: _Graph, name: str, value: str) -> str:
     """Append a dense layer and return the name of its output."""
     weights = [f"{name}.weight.float", f"{name}.bias.float"]
     return graph.add("Gemm", [value, *weights], f"{name}.output", transB=1)
 
 
-def _add_backward(graph: OnnxGraph, layer: _Layer, gradient: str) -> str:
+def _add_backward(graph: _Graph, layer: _Layer, gradient: str) -> str:
     """Append the step from the gradient at a layer's output to that at its input; return that."""
     name, weights = f"{layer.name}.gradient", f"{layer.name}.weight.float"
     match layer.module:

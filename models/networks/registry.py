@@ -10,7 +10,6 @@ from phasepilot.models.estimation.calibrated_model import SET_LEVEL, CalibratedM
 from phasepilot.models.estimation.evidence import candidate_evidence
 from phasepilot.models.identification.search_index import SearchIndex
 from phasepilot.models.networks.estimate import PhaseEstimate
-from phasepilot.models.networks.image_card import CARD_SUFFIX
 from phasepilot.models.networks.lattice_card import LATTICE_CARD_SUFFIX
 from phasepilot.models.networks.model_card import ModelCard
 from phasepilot.models.pattern import Pattern
@@ -38,13 +37,8 @@ class PhaseModel(Protocol):
 
 def model_names() -> list[str]:
     """Return the names of the networks of powder patterns that ship, sorted."""
-    # Cards of other kinds end in .image.json or .lattice.json.
+    # Cards of another kind end in .lattice.json.
     return [name for name in _card_names(".json") if "." not in name]
-
-
-def image_model_names() -> list[str]:
-    """Return the names of the networks of image frames that ship, sorted."""
-    return _card_names(CARD_SUFFIX)
 
 
 def _card_names(suffix: str) -> list[str]:
@@ -52,17 +46,6 @@ def _card_names(suffix: str) -> list[str]:
     return sorted(
         item.name.removesuffix(suffix) for item in folder.iterdir() if item.name.endswith(suffix)
     )
-
-
-def image_card_path(name: str) -> Path:
-    """Return the card of an image network that ships, or the path itself of a name in .json.
-
-    Raises
-    ------
-    UnknownModelError
-        If there is none.
-    """
-    return _card_path_of_kind(name, CARD_SUFFIX, "image frames")
 
 
 def lattice_card_path(name: str) -> Path:
@@ -73,19 +56,16 @@ def lattice_card_path(name: str) -> Path:
     UnknownModelError
         If there is none.
     """
-    return _card_path_of_kind(name, LATTICE_CARD_SUFFIX, "spot lattices")
-
-
-def _card_path_of_kind(name: str, suffix: str, kind: str) -> Path:
     if name.endswith(".json"):
         return Path(name)
-    names = _card_names(suffix)
+    names = _card_names(LATTICE_CARD_SUFFIX)
     if name not in names:
         raise UnknownModelError(
-            f"the model of {kind} must be one of {names} or the path of a card, but is {name!r}."
+            f"the model of spot lattices must be one of {names} or the path of a card, but is"
+            f" {name!r}."
         )
     with as_file(files("phasepilot.models.weights")) as folder:
-        return folder / f"{name}{suffix}"
+        return folder / f"{name}{LATTICE_CARD_SUFFIX}"
 
 
 def card_path(name: str) -> Path:

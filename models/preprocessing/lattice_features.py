@@ -1,8 +1,9 @@
-"""What a spot pattern says of symmetry, in numbers that turning it in its plane leaves as they are.
+"""What a spot pattern says of symmetry, in numbers that neither turning nor stretching it changes.
 
-The lattice of the spots is reduced; of the bases that its metric makes equal, one is chosen by the
-intensities. `BLOCKS` says which numbers are what. Intensities come as their fourth root, of the
-strongest 1: spots of one pattern span five decades.
+A space group has no size: lengths are compared with |a|, the shortest of the lattice. The lattice
+of the spots is reduced; of the bases that its metric makes equal, one is chosen by the intensities.
+`BLOCKS` says which numbers are what. Intensities come as their fourth root, of the strongest 1:
+spots of one pattern span five decades.
 """
 
 import numba
@@ -37,16 +38,18 @@ _TIGHT, _LOOSE = 0.004, 0.03
 _NO_SYMMETRY = 0.2937
 # Relative difference of metrics that a basis may be exchanged at.
 _SAME_METRIC = 0.01
-_PROFILE = (0.04, 1.4, 24)
+# Longest of the profile, as a multiple of |a|, and its bins.
+_PROFILE = (24.0, 16)
 _N_SHELLS = 6
 
 _SIZES = {
-    # Is there a lattice, the share of spots on it, ln of their number, ln of the farthest 1/d,
-    # that against |a|, means of intensity and of its root, and the visible share of its points.
+    # Is there a lattice, the share of spots on it, ln of their number, ln of the weakest intensity,
+    # ln of the farthest against |a|, means of intensity and of its root, and the visible share of
+    # its points.
     "counts": 8,
-    # ln |a|, ln |b|, |b|/|a| - 1, cosine; closeness to |a| = |b|, 90 degree, 60 degree and a
-    # centred rectangle, sharply and widely.
-    "metric": 12,
+    # |b|/|a| - 1, cosine; closeness to |a| = |b|, 90 degree, 60 degree and a centred rectangle,
+    # sharply and widely.
+    "metric": 10,
     # Of each operation: closeness of the metric, sharply and widely, agreement of amplitudes and
     # of their squares.
     "symmetry": 4 * len(_OPERATIONS),
@@ -58,8 +61,8 @@ _SIZES = {
     "classes": 3 * 10,
     # Amplitudes of low indices, of h k and -h -k one.
     "map": _MAP_REACH + _MAP_REACH * (2 * _MAP_REACH + 1),
-    # Sums of amplitude squared by ln 1/d.
-    "profile": _PROFILE[2],
+    # Sums of amplitude squared by ln of the length against |a|.
+    "profile": _PROFILE[1],
     # Moments of normalised intensity z, which differ with and without a centre: mean of |z - 1|,
     # of the root, of the square; shares below 0.02, 0.1, 0.3; number of points; and the first
     # three of visible points.
@@ -78,7 +81,7 @@ def lattice_features(
 ) -> Float32Array:
     """Return what each pattern says, shape (n_patterns, N_FEATURES).
 
-    A pattern whose spots lie on one line or are none has no lattice: only counts and profile.
+    A pattern whose spots lie on one line or are none has no lattice: only counts.
 
     Parameters
     ----------
@@ -116,7 +119,6 @@ def _fill(xy, intensity, error, out):  # type: ignore[no-untyped-def]
     if has_lattice:
         index_spots(xy, error, basis, indices, is_indexed)
     farthest = _counts(xy, intensity, is_indexed, has_lattice, out)
-    _profile(xy, intensity, out[_PROFILE_START:])
     if not has_lattice:
         return
     metric = np.array(
@@ -127,6 +129,7 @@ def _fill(xy, intensity, error, out):  # type: ignore[no-untyped-def]
         ]
     )
     out[4] = np.log(farthest / np.sqrt(metric[0]))
+    _profile(xy, intensity, np.sqrt(metric[0]), out[_PROFILE_START:])
     at = _metric(metric, out, at)
     raw = _amplitudes(indices, is_indexed, intensity)
     amplitude = _canonical(raw, metric)
@@ -144,7 +147,7 @@ _PROFILE_SIZE = _SIZES["profile"]
 
 @numba.njit(cache=True, nogil=True)
 def _counts(xy, intensity, is_indexed, has_lattice, out):  # type: ignore[no-untyped-def]
-    """Return the farthest 1/d."""
+    """Return the farthest length."""
     n, farthest, roots = len(xy), 0.0, 0.0
     for i in range(n):
         # A stray spot far out says nothing of how far the crystal diffracts.
@@ -154,32 +157,32 @@ def _counts(xy, intensity, is_indexed, has_lattice, out):  # type: ignore[no-unt
     out[0] = 1.0 if has_lattice else 0.0
     out[1] = is_indexed.sum() / n
     out[2] = np.log(n) / 5
-    out[3] = np.log(max(farthest, 1e-3))
+    out[3] = np.log(intensity.min()) / 5
     out[5], out[6] = intensity.sum() / n, roots / n
     return max(farthest, 1e-3)
 
 
 @numba.njit(cache=True, nogil=True)
-def _profile(xy, intensity, out):  # type: ignore[no-untyped-def]
-    low, high, n_bins = np.log(_PROFILE[0]), np.log(_PROFILE[1]), _PROFILE[2]
+def _profile(xy, intensity, shortest, out):  # type: ignore[no-untyped-def]
+    longest, n_bins = np.log(_PROFILE[0]), _PROFILE[1]
     for i in range(len(xy)):
-        length = np.hypot(xy[i, 0], xy[i, 1])
-        if length > _PROFILE[0]:
-            place = int((np.log(length) - low) / (high - low) * n_bins)
-            if place < n_bins:
-                out[place] += 0.25 * np.sqrt(intensity[i])
+        length = np.log(np.hypot(xy[i, 0], xy[i, 1]) / shortest)
+        # Half a bin lower: the shortest, at 0, must not fall to either side.
+        place = int(length / longest * n_bins + 0.5)
+        if length > -0.5 and place < n_bins:
+            out[place] += 0.25 * np.sqrt(intensity[i])
 
 
 @numba.njit(cache=True, nogil=True)
 def _metric(metric, out, at):  # type: ignore[no-untyped-def]
     a, b = np.sqrt(metric[0]), np.sqrt(metric[1])
     cosine = metric[2] / (a * b)
-    out[at : at + 4] = np.array([np.log(a), np.log(b), b / a - 1, cosine])
+    out[at], out[at + 1] = b / a - 1, cosine
     special = np.array([b / a - 1, cosine, cosine - 0.5, metric[2] / metric[0] - 0.5])
     for i in range(4):
-        out[at + 4 + i] = np.exp(-abs(special[i]) / _TIGHT)
-        out[at + 8 + i] = np.exp(-abs(special[i]) / _LOOSE)
-    return at + 12
+        out[at + 2 + i] = np.exp(-abs(special[i]) / _TIGHT)
+        out[at + 6 + i] = np.exp(-abs(special[i]) / _LOOSE)
+    return at + 10
 
 
 @numba.njit(cache=True, nogil=True)

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 
 from phasepilot.models.errors import TrainingError
-from phasepilot.models.training.run_configuration import RunConfiguration
+from phasepilot.models.training.configuration import TrainingConfiguration
 
 
-def save_checkpoint(path: Path, configuration: RunConfiguration, state: Mapping[str, Any]) -> None:
+def save_checkpoint(
+    path: Path, configuration: TrainingConfiguration, state: Mapping[str, Any]
+) -> None:
     """Write the state of a run of this configuration."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Written beside and moved over: a kill in the middle leaves the previous checkpoint.
@@ -19,7 +21,7 @@ def save_checkpoint(path: Path, configuration: RunConfiguration, state: Mapping[
     partial.replace(path)
 
 
-def load_checkpoint(path: Path, configuration: RunConfiguration) -> dict[str, Any]:
+def load_checkpoint(path: Path, configuration: TrainingConfiguration) -> dict[str, Any]:
     """Return the state that was saved.
 
     Raises
@@ -29,7 +31,7 @@ def load_checkpoint(path: Path, configuration: RunConfiguration) -> dict[str, An
     """
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        saved = type(configuration).model_validate_json(state["configuration"])
+        saved = TrainingConfiguration.model_validate_json(state["configuration"])
     except Exception as error:  # torch raises something else for every way of being damaged
         raise TrainingError(
             f"{path} must be a checkpoint of a training run, but could not be read as one"

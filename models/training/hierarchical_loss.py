@@ -9,7 +9,7 @@ from phasepilot.models.networks.symmetry_levels import (
     EXTINCTION_OF_SPACE_GROUP,
     SYSTEM_OF_SPACE_GROUP,
 )
-from phasepilot.models.training.run_configuration import LossConfiguration
+from phasepilot.models.training.configuration import LossConfiguration
 
 
 class HierarchicalLoss(nn.Module):

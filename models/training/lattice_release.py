@@ -5,41 +5,40 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from scipy.special import log_softmax
 
 from phasepilot.models.arrays import Float32Array, FloatArray, IntArray
 from phasepilot.models.diffraction.images.reflection_store import ReflectionStore
 from phasepilot.models.diffraction.images.worn_spots import worn_spots
 from phasepilot.models.diffraction.images.zone_spots import zone_spots
 from phasepilot.models.errors import TrainingError
-from phasepilot.models.estimation.answer_calibration import calibrated_symmetry_sets
+from phasepilot.models.estimation.answer_calibration import NetworkCalibration
 from phasepilot.models.estimation.frame_fusion import fit_fusion, fused
+from phasepilot.models.estimation.image_calibration import ImageCalibration
 from phasepilot.models.estimation.lattice_model import (
-    LatticeCalibration,
     LatticeWeights,
     write_lattice_weights,
 )
+from phasepilot.models.estimation.network_fit import LabelledOutputs, fit_network
 from phasepilot.models.networks.lattice_card import LATTICE_CARD_SUFFIX, LatticeModelCard
 from phasepilot.models.networks.lattice_net import CLIPPED_AT, LatticeNet
 from phasepilot.models.networks.symmetry_levels import (
     SYSTEM_OF_SPACE_GROUP,
     crystal_system_probabilities,
 )
-from phasepilot.models.preprocessing.lattice_features import lattice_features
 from phasepilot.models.training.configuration import OPEN_LICENCES
 from phasepilot.models.training.lattice_training import LatticeTrainer, training_axes
-from phasepilot.models.uncertainty.temperature import fit_temperature
 
 _N_DIRECTIONS = 3
-_LEAST_CALIBRATING = 3
+_LEAST_CALIBRATING = 12
+# Crystals whose patterns say what the network has seen, at most.
+_N_SEEN = 2000
 # The second word of the seed.
 _CALIBRATION = 1
 _LIMITS = (
     "Trained and calibrated on simulated spots of one crystal along a direction of its lattice with"
     " indices up to 3, of structures that are mostly relaxed by density-functional theory: nothing"
     " is promised of probabilities on measured frames. The zone through the origin alone, without"
-    " multiple scattering; Friedel's law holds. It needs the position of the direct beam, and spots"
-    " whose distances are in 1/angstrom to about 10 %."
+    " multiple scattering; Friedel's law holds. It needs the position of the direct beam."
 )
 
 
@@ -120,20 +119,22 @@ def _calibrated(
     store: ReflectionStore,
     structures: IntArray,
     rng: np.random.Generator,
-) -> LatticeCalibration:
-    logits, labels = _several_directions(weights, store, structures, rng)
-    temperature = fit_temperature(logits.reshape(-1, 230), np.repeat(labels, _N_DIRECTIONS))
-    probabilities = np.exp(log_softmax(logits / temperature, axis=2))
+) -> ImageCalibration:
+    known = rng.permutation(trainer.structures)[:_N_SEEN]
+    seen = _several_directions(weights, store, known, rng)
+    held_out = _several_directions(weights, store, structures, rng)
     trained = np.asarray(store.space_group_number)[trainer.structures] - 1
     # Half a structure for groups without any: their logarithm is finite.
     counts = np.bincount(trained, minlength=230) + 0.5
-    log_prior = np.log(counts / counts.sum())
-    return LatticeCalibration(
-        temperature,
-        log_prior,
-        calibrated_symmetry_sets(probabilities[:, 0], labels),
-        fit_fusion(probabilities, labels, log_prior),
+    network = fit_network(
+        seen,
+        held_out,
+        log_prior=np.log(counts / counts.sum()),
+        n_structures=trainer.structures.size,
+        rng=rng,
     )
+    probabilities, labels = _of_crystals(network, held_out)
+    return ImageCalibration(network, fit_fusion(probabilities, labels, network.log_prior))
 
 
 def _several_directions(
@@ -141,28 +142,38 @@ def _several_directions(
     store: ReflectionStore,
     structures: IntArray,
     rng: np.random.Generator,
-) -> tuple[FloatArray, IntArray]:
-    """Return logits (n_structures, n_directions, 230) of worn patterns, and the labels."""
+) -> LabelledOutputs:
+    """Return outputs for worn patterns, `_N_DIRECTIONS` of a structure one after the other."""
     axes = np.array(training_axes())
     order = rng.permuted(np.tile(np.arange(len(axes)), (structures.size, 1)), axis=1)
     drawn = axes[order[:, :_N_DIRECTIONS].ravel()]
-    chosen = rng.permutation(structures)
-    worn = worn_spots(zone_spots(store, np.repeat(chosen, _N_DIRECTIONS), drawn), rng)
-    logits = weights.logits(lattice_features(worn.spots, worn.position_error_per_angstrom))
+    chosen = np.repeat(rng.permutation(structures), _N_DIRECTIONS)
+    worn = worn_spots(zone_spots(store, chosen, drawn), rng)
+    outputs = weights.seen(worn.spots, worn.position_error_per_angstrom)
     labels = np.asarray(store.space_group_number, dtype=np.int64)[chosen] - 1
-    return logits.reshape(chosen.size, _N_DIRECTIONS, -1), labels
+    return LabelledOutputs(*outputs, labels)
+
+
+def _of_crystals(
+    network: NetworkCalibration, outputs: LabelledOutputs
+) -> tuple[FloatArray, IntArray]:
+    """Return probabilities (n_structures, n_directions, 230), and the labels."""
+    log_p = network.log_probabilities(outputs.logits, outputs.embedding)
+    labels = outputs.space_group_index[::_N_DIRECTIONS]
+    return np.exp(log_p).reshape(labels.size, _N_DIRECTIONS, -1), labels
 
 
 def _measured(
     weights: LatticeWeights,
-    calibration: LatticeCalibration,
+    calibration: ImageCalibration,
     store: ReflectionStore,
     structures: IntArray,
     rng: np.random.Generator,
 ) -> dict[str, float | int]:
-    logits, labels = _several_directions(weights, store, structures, rng)
-    probabilities = np.exp(log_softmax(logits / calibration.temperature, axis=2))
-    joint = np.exp(fused(probabilities, calibration.log_prior, calibration.fusion.sameness))
+    network = calibration.network
+    outputs = _several_directions(weights, store, structures, rng)
+    probabilities, labels = _of_crystals(network, outputs)
+    joint = np.exp(fused(probabilities, network.log_prior, calibration.fusion.sameness))
     found: dict[str, float | int] = {"n_structures": int(labels.size)}
     for name, one in (("one_direction", probabilities), ("three_directions", joint[:, None])):
         systems = crystal_system_probabilities(one).argmax(axis=2)

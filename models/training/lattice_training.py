@@ -1,12 +1,10 @@
 """Training of the network of spot lattices on zone-axis patterns, drawn as it goes."""
 
-import csv
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +20,14 @@ from phasepilot.models.networks.lattice_net import WIDTHS, LatticeNet
 from phasepilot.models.networks.symmetry_levels import SYSTEM_OF_SPACE_GROUP, membership
 from phasepilot.models.preprocessing.lattice_features import lattice_features
 from phasepilot.models.training.processes import Processes, autocast_type
+from phasepilot.models.training.resumable_run import ResumableRun
 from phasepilot.models.training.zone_axes import UNSEEN_AXES, ZoneAxis
-from phasepilot.models.training.zone_training import read_checkpoint
 
 _LARGEST_INDEX = 3
 # Patterns drawn at once; numba and numpy then take longer than their calls.
 _DRAWN = 4096
 _CHECKPOINT_EVERY_S = 60.0
-_CURVE_EVERY = 20
+_CURVE_EVERY = 50
 # Share of the training in which the learning rate rises.
 _WARM_UP = 0.04
 # Of the loss by crystal system beside that by space group.
@@ -73,7 +71,7 @@ class LatticeTraining:
     seed : int
     """
 
-    n_patterns: int = 2_400_000
+    n_patterns: int = 3_000_000
     widths: tuple[int, ...] = WIDTHS
     dropout: float = 0.1
     batch_size: int = 512
@@ -157,16 +155,22 @@ class LatticeTrainer:
             fused=True,
         )
         self._to_system = torch.from_numpy(membership(SYSTEM_OF_SPACE_GROUP)).float()
-        self.checkpoint_path = directory / f"{name}.pt"
-        self._curve_path = directory / f"{name}.csv"
-        self.n_done = 0
-        self._curve: list[tuple[int, float, float, float]] = []
-        directory.mkdir(parents=True, exist_ok=True)
-        if self.checkpoint_path.exists():
-            self._resume()
-        else:
+        self._run = ResumableRun(
+            training, self.network, self._optimiser, directory, name=name, counted="patterns"
+        )
+        if not self._run.n_done:
             first = torch.from_numpy(self.patterns(0).features)
             self.network.standardise_by(first.to(self._device))
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where the state of the run is kept."""
+        return self._run.checkpoint_path
+
+    @property
+    def n_done(self) -> int:
+        """Draws trained on until now."""
+        return self._run.n_done
 
     @property
     def n_patterns(self) -> int:
@@ -178,15 +182,15 @@ class LatticeTrainer:
         saved_s, since = self._clock(), []
         while self.n_done < self.training.n_draws:
             since.append(self._learn(self.patterns(self.n_done)))
-            self.n_done += 1
+            self._run.n_done += 1
             is_last = self.n_done == self.training.n_draws
             if is_last or self.n_done % _CURVE_EVERY == 0:
                 loss = float(np.mean(since))
                 since = []
-                self._curve.append((self.n_done * _DRAWN, loss, *self._calibration_shares()))
+                self._run.curve.append((self.n_done * _DRAWN, loss, *self._calibration_shares()))
                 progress(self.n_done * _DRAWN, self.training.n_draws * _DRAWN, loss)
             if is_last or self._clock() - saved_s > _CHECKPOINT_EVERY_S:
-                self._save()
+                self._run.save()
                 saved_s = self._clock()
 
     def patterns(self, number: int) -> LatticeBatch:
@@ -243,32 +247,3 @@ class LatticeTrainer:
         return float(np.mean(said == truth)), float(
             np.mean(systems == SYSTEM_OF_SPACE_GROUP[truth])
         )
-
-    def _save(self) -> None:
-        state = {
-            "training": json.dumps(asdict(self.training)),
-            "n_done": self.n_done,
-            "network": self.network.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "curve": self._curve,
-        }
-        # Written beside and moved over: a kill in the middle leaves the previous checkpoint.
-        partial = self.checkpoint_path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint_path)
-        with self._curve_path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("patterns", "loss", "space_group_accuracy", "crystal_system_accuracy"))
-            writer.writerows(self._curve)
-
-    def _resume(self) -> None:
-        state = read_checkpoint(self.checkpoint_path)
-        wanted = json.dumps(asdict(self.training))
-        if state["training"] != wanted:
-            raise TrainingError(
-                f"{self.checkpoint_path} must be of the training {wanted}, but is of"
-                f" {state['training']}; use another folder or delete the file."
-            )
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.n_done, self._curve = state["n_done"], state["curve"]

@@ -2,11 +2,9 @@
 
 from torch import nn
 
-from phasepilot.models.networks.cake_net import CakeNet, CakeNetShape
 from phasepilot.models.networks.pilot_net import PilotNet, PilotNetShape
 from phasepilot.models.networks.reference_networks import reference_network
 from phasepilot.models.training.configuration import FLAGSHIP, TrainingConfiguration
-from phasepilot.models.training.image_configuration import ImageTrainingConfiguration
 
 
 def create_network(configuration: TrainingConfiguration) -> nn.Module:
@@ -26,12 +24,6 @@ def create_network(configuration: TrainingConfiguration) -> nn.Module:
             n_bins, sizes.channels, sizes.kernels, sizes.strides, sizes.dense, sizes.dropout
         )
     )
-
-
-def create_cake_network(configuration: ImageTrainingConfiguration) -> CakeNet:
-    """Return a module from cakes (n, 2, n_chi, n_bins) to space-group logits (n, 230)."""
-    cells, sizes = configuration.cells, configuration.network
-    return CakeNet(CakeNetShape(cells.n_chi, cells.n_bins, **sizes.model_dump()))
 
 
 def n_parameters(network: nn.Module) -> int:

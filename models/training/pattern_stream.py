@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -142,7 +142,7 @@ def calibration_batches(
         recipe=named_recipe(configuration.calibration_recipe),
         seed=(configuration.seed, _CALIBRATION),
     )
-    yield from first_patterns(stream, n_patterns, configuration.n_workers)
+    yield from _first_patterns(stream, n_patterns, configuration.n_workers)
 
 
 def trained_batches(
@@ -150,7 +150,7 @@ def trained_batches(
 ) -> Iterator[TensorBatch]:
     """Yield the first so many patterns that were trained on."""
     stream = training_stream(configuration, store, range(configuration.batch_parts))
-    yield from first_patterns(stream, n_patterns, configuration.n_workers)
+    yield from _first_patterns(stream, n_patterns, configuration.n_workers)
 
 
 def validation_batches(
@@ -158,31 +158,12 @@ def validation_batches(
 ) -> Iterator[TensorBatch]:
     """Yield the first so many patterns of the validation stream, the same every time."""
     stream = validation_stream(configuration, store)
-    yield from first_patterns(stream, n_patterns, configuration.n_workers)
+    yield from _first_patterns(stream, n_patterns, configuration.n_workers)
 
 
-class NumberedStream(Protocol):
-    """Batches by number, of so many patterns a part."""
-
-    @property
-    def n_patterns(self) -> int:
-        """Patterns in a part."""
-        ...
-
-    @property
-    def n_parts(self) -> int:
-        """Parts in a batch."""
-        ...
-
-    def __getitem__(self, number: int) -> TensorBatch:
-        """Return the batch of that number."""
-        ...
-
-
-def first_patterns(
-    stream: NumberedStream, n_patterns: int, n_workers: int
+def _first_patterns(
+    stream: PatternStream, n_patterns: int, n_workers: int
 ) -> Iterator[TensorBatch]:
-    """Yield the first so many patterns of a stream."""
     n_batch = stream.n_patterns * stream.n_parts
     n_left = n_patterns
     for batch in batches_ahead(stream, range(-(-n_patterns // n_batch)), n_workers):
@@ -191,11 +172,7 @@ def first_patterns(
 
 
 def batches_ahead(
-    stream: NumberedStream | Dataset[TensorBatch],
-    numbers: range,
-    n_workers: int,
-    *,
-    is_for_gpu: bool = False,
+    stream: PatternStream, numbers: range, n_workers: int, *, is_for_gpu: bool = False
 ) -> Iterator[TensorBatch]:
     """Yield the batches of these numbers in order, simulated ahead by other processes.
 
@@ -203,8 +180,8 @@ def batches_ahead(
     when asked for.
     """
     n_workers = min(n_workers, len(numbers) // _WORTH_A_PROCESS)
-    loader: DataLoader[TensorBatch] = DataLoader(
-        cast(Dataset[TensorBatch], stream),
+    loader = DataLoader(
+        stream,
         batch_size=None,
         sampler=numbers,
         num_workers=n_workers,

@@ -9,13 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from phasepilot.models.diffraction.stick_store import open_stick_store
 from phasepilot.models.training.checkpoint import load_checkpoint, save_checkpoint
+from phasepilot.models.training.configuration import TrainingConfiguration
 from phasepilot.models.training.hierarchical_loss import HierarchicalLoss
 from phasepilot.models.training.learning_curve import CurvePoint, write_learning_curve
-from phasepilot.models.training.lessons import lessons
-from phasepilot.models.training.pattern_stream import TensorBatch, batches_ahead
+from phasepilot.models.training.network_choice import create_network
+from phasepilot.models.training.pattern_stream import (
+    TensorBatch,
+    batches_ahead,
+    training_stream,
+    validation_batches,
+)
 from phasepilot.models.training.processes import Processes, autocast_type
-from phasepilot.models.training.run_configuration import RunConfiguration
 from phasepilot.models.training.validation import network_outputs, score
 
 _LARGEST_GRADIENT = 1.0
@@ -52,8 +58,8 @@ class Trainer:
 
     Parameters
     ----------
-    configuration : RunConfiguration
-        Of powder patterns or images; their stick lists or reflections must have been built.
+    configuration : TrainingConfiguration
+        Its stick lists must have been built.
     processes : Processes
         This process among those that train together.
 
@@ -73,16 +79,20 @@ class Trainer:
         If stick lists, structures, parts of batches, GPU or network are not there.
     """
 
-    def __init__(self, configuration: RunConfiguration, processes: Processes | None = None) -> None:
+    def __init__(
+        self, configuration: TrainingConfiguration, processes: Processes | None = None
+    ) -> None:
         self.configuration = configuration
         self._processes = processes or Processes()
-        self._lessons = lessons(configuration, self._processes.parts(configuration.batch_parts))
+        self._store = open_stick_store(configuration.stick_directory)
+        parts = self._processes.parts(configuration.batch_parts)
+        self._stream = training_stream(configuration, self._store, parts)
         self._device = self._processes.device(configuration.device)
         self._type = autocast_type(configuration.precision, self._device)
         torch.set_num_threads(configuration.n_threads)
         torch.manual_seed(configuration.seed)
-        self.network = self._lessons.create_network().to(self._device)
-        self.averaged = self._lessons.create_network().to(self._device)
+        self.network = create_network(configuration).to(self._device)
+        self.averaged = create_network(configuration).to(self._device)
         self.averaged.load_state_dict(self.network.state_dict())
         self.averaged.eval()
         self._shared = self._processes.shared(self.network)
@@ -91,7 +101,7 @@ class Trainer:
             lr=configuration.learning_rate,
             weight_decay=configuration.weight_decay,
         )
-        log_frequency = self._lessons.log_space_group_frequency
+        log_frequency = self._stream.choice.log_space_group_frequency
         self._loss = HierarchicalLoss(
             configuration.loss, configuration.logit_adjustment * log_frequency
         ).to(self._device)
@@ -130,7 +140,7 @@ class Trainer:
         numbers = range(self.n_done, n_batches)
         is_for_gpu = self._device.type == "cuda"
         ahead = batches_ahead(
-            self._lessons.stream, numbers, self.configuration.n_workers, is_for_gpu=is_for_gpu
+            self._stream, numbers, self.configuration.n_workers, is_for_gpu=is_for_gpu
         )
         for batch in ahead:
             loss, accuracy, is_to_stop = self._step(batch, is_time_up)
@@ -185,10 +195,9 @@ class Trainer:
         decay = min(self.configuration.average_decay, (1 + n_done) / (10 + n_done))
         averages: list[Tensor] = list(self.averaged.parameters())
         torch._foreach_lerp_(averages, list(self.network.parameters()), 1 - decay)
-        # Means and variances of normalisations belong to the averaged weights too.
-        for averaged, current in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
-            if averaged.is_floating_point():
-                averaged.lerp_(current, 1 - decay)
+        buffers = zip(self.averaged.buffers(), self.network.buffers(), strict=True)
+        for averaged, current in buffers:
+            averaged.copy_(current)
 
     def _add_point(self) -> None:
         """Measure the averaged network on held-out patterns, in the first process."""
@@ -199,7 +208,7 @@ class Trainer:
         if not self._watched:
             configuration = self.configuration
             n_watched = min(configuration.n_watched, configuration.n_validation)
-            self._watched = list(self._lessons.watched(n_watched))
+            self._watched = list(validation_batches(configuration, self._store, n_watched))
         watched = score(network_outputs(self.averaged, self._watched))
         self.curve.append(
             CurvePoint(

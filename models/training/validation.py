@@ -10,7 +10,6 @@ from torch import nn
 
 from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.estimation.network_fit import LabelledOutputs
-from phasepilot.models.networks.cake_net import CakeNet
 from phasepilot.models.networks.pilot_net import PilotNet
 from phasepilot.models.networks.symmetry_levels import (
     EXTINCTION_OF_SPACE_GROUP,
@@ -53,7 +52,7 @@ def network_outputs(network: nn.Module, batches: Iterable[TensorBatch]) -> Label
     parts: list[tuple[FloatArray, FloatArray, IntArray]] = []
     for batch in batches:
         inputs = batch.inputs.to(device).float()
-        if isinstance(network, PilotNet | CakeNet):
+        if isinstance(network, PilotNet):
             embedding = network.embedding(inputs)
             logits = network.space_group(embedding)
         else:

@@ -1,12 +1,10 @@
 """Training of the paper's two-dimensional network on zone-axis patterns, drawn as it goes."""
 
-import csv
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from phasepilot.models.errors import TrainingError
 from phasepilot.models.networks.symmetry_levels import SYSTEM_OF_SPACE_GROUP
 from phasepilot.models.networks.vgg_2d import FULL_CHANNELS, FULL_DENSE, Vgg2d, VggShape
 from phasepilot.models.training.processes import Processes, autocast_type
+from phasepilot.models.training.resumable_run import ResumableRun, read_checkpoint
 from phasepilot.models.training.zone_axes import AXES, N_AXES_OF_MODEL
 
 _CHECKPOINT_EVERY_S = 60.0
@@ -123,13 +122,19 @@ class ZoneTrainer:
         self._optimiser = torch.optim.Adam(
             self.network.parameters(), training.learning_rate, fused=True
         )
-        self.checkpoint_path = directory / f"{name}.pt"
-        self._curve_path = directory / f"{name}.csv"
-        self.n_done = 0
-        self._curve: list[tuple[int, float, float, float]] = []
-        directory.mkdir(parents=True, exist_ok=True)
-        if self.checkpoint_path.exists():
-            self._resume()
+        self._run = ResumableRun(
+            training, self.network, self._optimiser, directory, name=name, counted="batch"
+        )
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where the state of the run is kept."""
+        return self._run.checkpoint_path
+
+    @property
+    def n_done(self) -> int:
+        """Batches trained on until now."""
+        return self._run.n_done
 
     def run(self, progress: Callable[[int, int, float], None]) -> None:
         """Train to the end; `progress` is told batches done, batches in all and the mean loss."""
@@ -137,14 +142,14 @@ class ZoneTrainer:
         saved_s, since = self._clock(), []
         while self.n_done < n_batches:
             since.append(self._step())
-            self.n_done += 1
+            self._run.n_done += 1
             if self.n_done % _POINT_EVERY == 0 or self.n_done == n_batches:
                 loss, groups, systems = np.mean(since, axis=0).tolist()
-                self._curve.append((self.n_done, loss, groups, systems))
+                self._run.curve.append((self.n_done, loss, groups, systems))
                 since = []
                 is_last = self.n_done == n_batches
                 if is_last or self._clock() - saved_s > _CHECKPOINT_EVERY_S:
-                    self._save()
+                    self._run.save()
                     saved_s = self._clock()
                 progress(self.n_done, n_batches, loss)
 
@@ -183,35 +188,6 @@ class ZoneTrainer:
         warm = min(1.0, (self.n_done + 1) / _WARM_UP)
         fall = 0.5 + 0.5 * float(np.cos(np.pi * self.n_done / self.training.n_batches))
         return self.training.learning_rate * warm * fall
-
-    def _save(self) -> None:
-        state = {
-            "training": json.dumps(asdict(self.training)),
-            "n_done": self.n_done,
-            "network": self.network.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "curve": self._curve,
-        }
-        # Written beside and moved over: a kill in the middle leaves the previous checkpoint.
-        partial = self.checkpoint_path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint_path)
-        with self._curve_path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("batch", "loss", "space_group_accuracy", "crystal_system_accuracy"))
-            writer.writerows(self._curve)
-
-    def _resume(self) -> None:
-        state = read_checkpoint(self.checkpoint_path)
-        wanted = json.dumps(asdict(self.training))
-        if state["training"] != wanted:
-            raise TrainingError(
-                f"{self.checkpoint_path} must be of the training {wanted}, but is of"
-                f" {state['training']}; use another folder or delete the file."
-            )
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.n_done, self._curve = state["n_done"], state["curve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,22 +258,3 @@ def _placed(network: Vgg2d, device: torch.device) -> Vgg2d:
 def _images(images: Float32Array, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(images)[:, None].to(device)
     return tensor.contiguous(memory_format=torch.channels_last)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return what was saved of a training on zone axes.
-
-    Raises
-    ------
-    TrainingError
-        If the file is damaged or of something else.
-    """
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        state["training"], state["n_done"]
-    except Exception as error:  # torch raises something else for every way of being damaged
-        raise TrainingError(
-            f"{path} must be a checkpoint of a training on zone axes, but could not be read as one"
-            f" ({type(error).__name__}); delete it to train anew."
-        ) from error
-    return state

@@ -36,7 +36,7 @@ def steered(run_engine: RunEngine, tmp_path: Path) -> Steered:
     beamline = simulated_crystal(LIBRARY_CRYSTALS["rutile"], seed=1, clock=clock)
     (tmp_path / "detector.poni").write_text(poni_text(beamline.geometry))
     library = write_library(LIBRARY_CRYSTALS, tmp_path / "library")
-    agent = PhaseAgent(rotation_configuration(library, tmp_path / "detector.poni", None))
+    agent = PhaseAgent(rotation_configuration(library, tmp_path / "detector.poni"))
     emitted = Emitted()
     run_engine.subscribe(emitted)
     run_engine.subscribe(agent)

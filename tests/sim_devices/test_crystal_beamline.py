@@ -73,13 +73,24 @@ def test_a_beam_that_drops_leaves_an_image_without_counts():
 
 
 def test_a_pressed_crystal_changes_its_phase(run_engine, virtual_clock):
-    beamline = simulated_compressed_crystal("KCl", seed=4, clock=virtual_clock)
-    material = beamline.sample.material
-    before = beamline.sample.grains()
-    run_engine(bps.mv(beamline.cell, material.scan_stop_gpa))
-    after = beamline.sample.grains()
+    pressed = simulated_compressed_crystal("KCl", seed=4, clock=virtual_clock)
+    material = pressed.sample.material
+    before = pressed.sample.grains()
+    run_engine(bps.mv(pressed.cell, material.scan_stop_gpa))
+    after = pressed.sample.grains()
     assert [grain.crystal.name for grain in before] == [material.low_pressure.crystal.name]
     assert [grain.crystal.name for grain in after] == [material.high_pressure.crystal.name]
     reference = material.high_pressure.crystal.volume_cubic_angstrom
     ratio = material.high_pressure.volume_ratio(material.scan_stop_gpa)
     assert after[0].crystal.volume_cubic_angstrom == pytest.approx(reference * ratio, rel=1e-6)
+
+
+def test_a_rocking_crystal_shows_the_mean_of_the_angles_that_it_passes():
+    detector = simulated_crystal(CORUNDUM, seed=2, clock=SimulatedClock()).detector
+    angles = np.arange(15.0, 35.1, 0.1)
+    passed = np.mean([detector.expected_image(angle, 1.0) for angle in angles], axis=0)
+    detector.rocking_deg = 20.0
+    rocked = detector.expected_image(25.0, 1.0)
+    # Whole spots: single pixels of few counts differ.
+    assert rocked.sum() == pytest.approx(passed.sum(), rel=0.03)
+    assert np.corrcoef(rocked.ravel(), passed.ravel())[0, 1] > 0.98

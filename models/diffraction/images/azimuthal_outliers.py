@@ -104,16 +104,24 @@ def _quantile(in_order: Float32Array, n_cells: IntArray, part: float) -> Float32
 
 def _widened(rows: IntArray, columns: IntArray, mean: Float32Array) -> BoolArray:
     """Return the cells and their neighbours, across the ends of the azimuth too."""
-    is_spot = np.zeros_like(mean, dtype=bool)
-    n_bins, n_chi = mean.shape
-    for up in range(-_REACH[0], _REACH[0] + 1):
-        for along in range(-_REACH[1], _REACH[1] + 1):
-            is_spot[np.clip(rows + up, 0, n_bins - 1), (columns + along) % n_chi] = True
+    is_bright = np.zeros_like(mean, dtype=bool)
+    is_bright[rows, columns] = True
+    (up, along), is_spot = _REACH, is_bright.copy()
+    for step in range(1, up + 1):
+        is_spot[step:] |= is_bright[:-step]
+        is_spot[:-step] |= is_bright[step:]
+    in_rings = is_spot.copy()
+    for step in range(1, along + 1):
+        is_spot |= np.roll(in_rings, step, axis=1)
+        is_spot |= np.roll(in_rings, -step, axis=1)
     return is_spot
 
 
 def _n_separate(is_spot: BoolArray) -> int:
-    labels, n_labels = label(is_spot, np.ones((3, 3), dtype=bool))
+    # Of the rows without spots, one between those that have some is enough.
+    has_spots: BoolArray = np.asarray(is_spot.any(axis=1))
+    has_spots[1:] |= has_spots[:-1]
+    labels, n_labels = label(is_spot[has_spots], np.ones((3, 3), dtype=bool))
     # A spot across the ends of the azimuth is one.
     ends = labels[:, [0, -1]]
     across = np.unique(ends[(ends > 0).all(axis=1)], axis=0)

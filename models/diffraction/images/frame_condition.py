@@ -81,18 +81,21 @@ def frame_condition(polar: PolarImage, spots: Spots) -> FrameCondition:
 
 def shadowed_fraction(polar: PolarImage, spots: Spots) -> float:
     """Return the part of the measured area that is darker than half of the rest of its ring."""
-    # Broad rings: single lines may be textured, and a few photons are no shadow.
-    is_kept = ~spots.is_spot
-    starts = np.linspace(0, polar.signal.shape[0], _N_RINGS, endpoint=False).astype(np.intp)
+    # Broad rings: single lines may be textured, and a few photons are no shadow. The few bins that
+    # are left over lie in the corners.
+    n_rows = polar.signal.shape[0] // _N_RINGS
+    in_rings = (_N_RINGS, n_rows, polar.signal.shape[1])
+    is_kept = ~spots.is_spot[: _N_RINGS * n_rows]
     # Against the mean of each ring first, since rings of the powder cross the broad ones unevenly
     # where the detector ends.
-    signal = np.where(is_kept, polar.signal, 0)
-    weight = np.where(is_kept, polar.weight, 0)
+    signal = polar.signal[: _N_RINGS * n_rows] * is_kept
+    weight = polar.weight[: _N_RINGS * n_rows] * is_kept
     in_ring = weight.sum(axis=1)
     mean = np.divide(signal.sum(axis=1), in_ring, out=np.zeros_like(in_ring), where=in_ring > 0)
-    counts = np.add.reduceat(signal, starts)
-    expected = np.add.reduceat(weight * mean[:, None], starts)
-    area = np.add.reduceat(weight, starts)
+    weight = weight.reshape(in_rings)
+    counts = signal.reshape(in_rings).sum(axis=1)
+    expected = (mean.reshape(_N_RINGS, 1, n_rows) @ weight)[:, 0]
+    area = weight.sum(axis=1)
     is_seen = expected > _LEAST_EXPECTED_COUNTS
     ratio = np.divide(counts, expected, out=np.full_like(counts, np.nan), where=is_seen)
     rings = is_seen.any(axis=1)

@@ -119,9 +119,6 @@ class FrameReducer:
         self._corrections = corrections or Corrections()
         self._response = _response(geometry, self._corrections)
         self._projection: PolarProjection = polar_projection(geometry, n_bins, n_chi)
-        detector = pyfai_detector(geometry)
-        self._dummy = None if detector.dummy is None else float(detector.dummy)
-        self._dummy_reach = float(detector.delta_dummy or 0.0)
         dark = self._corrections.dark
         self._dark = None if dark is None else dark.astype(np.float32).ravel()
         is_gap = self._response == 0
@@ -180,17 +177,7 @@ class FrameReducer:
 
     def _gaps(self, flat: NDArray[Any]) -> BoolArray:
         """Return the pixels to leave out: masked, or marked as dead by the detector."""
-        kind, is_wide = flat.dtype.kind, flat.dtype.itemsize >= np.dtype(np.uint32).itemsize
-        if kind == "i":
-            return np.asarray((flat < 0) | self._is_gap_always)
-        if kind == "u" and is_wide:
-            return np.asarray((flat == np.iinfo(flat.dtype).max) | self._is_gap_always)
-        if kind == "f":
-            is_dead = ~np.isfinite(flat)
-            if self._dummy is not None:
-                is_dead |= np.abs(flat - self._dummy) <= self._dummy_reach
-            return np.asarray(is_dead | self._is_gap_always)
-        return np.array(self._is_gap_always)
+        return np.asarray(is_marked_dead(flat, self.geometry) | self._is_gap_always)
 
     def _weight(self, is_gap: BoolArray) -> Float32Array:
         """Return the response in each cell; dead pixels are mostly those of the last image."""
@@ -205,6 +192,25 @@ class FrameReducer:
         self._usual_gaps = is_gap.copy()
         self._usual_weight = self._projection.summed(np.where(is_gap, np.float32(0), response))
         return self._usual_weight
+
+
+def is_marked_dead(image: NDArray[Any], geometry: DetectorGeometry) -> BoolArray:
+    """Return the pixels that the detector marks as measuring nothing, in the shape of the image.
+
+    Negative, the largest of a wide unsigned type, not finite, or what pyFAI knows as its mark.
+    """
+    kind, is_wide = image.dtype.kind, image.dtype.itemsize >= np.dtype(np.uint32).itemsize
+    if kind == "i":
+        return np.asarray(image < 0)
+    if kind == "u" and is_wide:
+        return np.asarray(image == np.iinfo(image.dtype).max)
+    if kind != "f":
+        return np.zeros(image.shape, dtype=bool)
+    is_dead = ~np.isfinite(image)
+    detector = pyfai_detector(geometry)
+    if detector.dummy is not None:
+        is_dead |= np.abs(image - float(detector.dummy)) <= float(detector.delta_dummy or 0.0)
+    return np.asarray(is_dead)
 
 
 def _response(geometry: DetectorGeometry, corrections: Corrections) -> Float32Array:

@@ -24,6 +24,11 @@ class ImageKind(StrEnum):
     EMPTY = "empty"
     SATURATED = "saturated"
 
+    @property
+    def is_of_spots(self) -> bool:
+        """Whether spots are the sample itself."""
+        return self in (ImageKind.SINGLE_CRYSTAL, ImageKind.SPOTTY)
+
 
 @dataclass(frozen=True, slots=True)
 class ImageStatement:

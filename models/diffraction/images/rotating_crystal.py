@@ -24,6 +24,10 @@ from phasepilot.models.diffraction.images.spot_settings import (
 )
 from phasepilot.models.errors import CrystalError
 
+# A rocking crystal is seen at angles so far apart, in standard deviations of the orientation: their
+# sum is even to 2 %.
+_ROCKING_STEP = 2.0
+
 
 def turned_about_axis(orientation: FloatArray, omega_deg: float) -> FloatArray:
     """Return the orientation after a turn about the vertical axis.
@@ -92,14 +96,30 @@ class CrystalCamera:
         scale = grain.share / grain.crystal.volume_cubic_angstrom**2
         return replace(found, intensity=found.intensity * scale)
 
-    def image(self, grains: Sequence[Grain], omega_deg: float) -> Float32Array:
-        """Return the spots of all grains, in the unit of `spots`, shape (rows, columns)."""
-        image = np.zeros(self.geometry.shape, dtype=np.float32)
-        for grain in grains:
-            found = self.spots(grain, omega_deg)
-            if found is not None:
-                image += draw_spots(found, self._settings) * np.float32(found.intensity.max())
-        return image
+    def image(
+        self, grains: Sequence[Grain], omega_deg: float, *, rocking_deg: float = 0.0
+    ) -> Float32Array:
+        """Return the spots of all grains, in the unit of `spots`, shape (rows, columns).
+
+        Parameters
+        ----------
+        rocking_deg : float
+            Range about the angle that the axis turns through while the detector counts.
+        """
+        n_angles = int(np.ceil(rocking_deg / (_ROCKING_STEP * self.mosaicity_deg))) + 1
+        offsets = (np.arange(n_angles) - (n_angles - 1) / 2) * (rocking_deg / max(n_angles - 1, 1))
+        seen = [self.spots(grain, omega_deg + offset) for grain in grains for offset in offsets]
+        found = [one for one in seen if one is not None]
+        if not found:
+            return np.zeros(self.geometry.shape, dtype=np.float32)
+        every = Spots(
+            *(
+                np.concatenate([getattr(one, name) for one in found])
+                for name in ("hkl", "row_px", "column_px", "intensity")
+            )
+        )
+        scale = np.float32(every.intensity.max() / n_angles)
+        return np.asarray(draw_spots(every, self._settings) * scale)
 
     def brightest(self, grains: Sequence[Grain], omegas_deg: FloatArray) -> float:
         """Return the median over these angles of the intensity in the brightest spot.

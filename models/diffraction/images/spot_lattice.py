@@ -17,7 +17,7 @@ from phasepilot.models.errors import PatternError
 # Standard error of a coordinate of computed spots, in 1/angstrom; not 0, since cells are rounded.
 COMPUTED_SPOT_ERROR = 5e-4
 # A spot this many standard errors from a point of the lattice does not belong to it.
-_FARTHEST_ERRORS = 4.0
+FARTHEST_ERRORS = 4.0
 # Spots have at most this denominator in the cell of those nearer to the beam.
 _LARGEST_DENOMINATOR = 12
 # A fraction counts only if a spot anywhere would have it with less than this chance.
@@ -101,7 +101,7 @@ def find_basis(xy, error, basis):  # type: ignore[no-untyped-def]
     for i in range(n_used, len(vectors)):
         h, k, distance = _place(vectors[i, 0], vectors[i, 1], basis)
         # Far out, few short spots do not yet say well where a point is.
-        if distance > _FARTHEST_ERRORS * error * np.sqrt(1 + _leverage(h, k, normal)):
+        if distance > FARTHEST_ERRORS * error * np.sqrt(1 + _leverage(h, k, normal)):
             if _refine(vectors[i], error, basis):
                 _sums(vectors[: i + 1], error, basis, normal, moments)
             continue
@@ -121,7 +121,7 @@ def index_spots(xy, error, basis, indices, is_indexed):  # type: ignore[no-untyp
     for i in range(len(xy)):
         h, k, distance = _place(xy[i, 0], xy[i, 1], basis)
         indices[i, 0], indices[i, 1] = h, k
-        is_indexed[i] = distance <= _FARTHEST_ERRORS * error and (h != 0 or k != 0)
+        is_indexed[i] = distance <= FARTHEST_ERRORS * error and (h != 0 or k != 0)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -129,7 +129,7 @@ def _deciding_vectors(xy, error):  # type: ignore[no-untyped-def]
     """Return the vectors of Friedel pairs, or of all spots where pairs are rare; shortest first."""
     length = np.sqrt(xy[:, 0] ** 2 + xy[:, 1] ** 2)
     order = np.argsort(length)
-    reach = _FARTHEST_ERRORS * error
+    reach = FARTHEST_ERRORS * error
     n, n_all, n_pairs = len(xy), 0, 0
     every, pairs, is_taken = np.empty((n, 2)), np.empty((n, 2)), np.zeros(n, dtype=np.bool_)
     for place in range(n):
@@ -162,7 +162,7 @@ def _rank_two(vectors, error, basis):  # type: ignore[no-untyped-def]
     """Fill a first basis; return how many vectors were used for it, 0 if all are on one line."""
     if len(vectors) == 0:
         return 0
-    a, n_on_line, reach = vectors[0].copy(), 1, _FARTHEST_ERRORS * error
+    a, n_on_line, reach = vectors[0].copy(), 1, FARTHEST_ERRORS * error
     squares, moments = 1.0, a.copy()
     for i in range(1, len(vectors)):
         v = vectors[i]
@@ -209,7 +209,7 @@ def _refine(v, error, basis):  # type: ignore[no-untyped-def]
     a, b = basis[0], basis[1]
     area = a[0] * b[1] - a[1] * b[0]
     f, g = (v[0] * b[1] - v[1] * b[0]) / area, (a[0] * v[1] - a[1] * v[0]) / area
-    reach = _FARTHEST_ERRORS * error
+    reach = FARTHEST_ERRORS * error
     for n in range(2, _LARGEST_DENOMINATOR + 1):
         # Points so dense explain any spot.
         if np.pi * (n * reach) ** 2 > _LARGEST_CHANCE * abs(area):
@@ -278,7 +278,7 @@ def _sums(vectors, error, basis, normal, moments):  # type: ignore[no-untyped-de
     moments[:] = 0.0
     for i in range(len(vectors)):
         h, k, distance = _place(vectors[i, 0], vectors[i, 1], basis)
-        if distance <= _FARTHEST_ERRORS * error:
+        if distance <= FARTHEST_ERRORS * error:
             _add(h, k, vectors[i], normal, moments)
     _solve(normal, moments, basis)
 

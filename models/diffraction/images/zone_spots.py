@@ -51,6 +51,32 @@ class SpotLists:
         return self.offsets.size - 1
 
 
+def innermost_spots(spots: SpotLists, share: float) -> SpotLists:
+    """Return the spots of each pattern up to a share of the length of its farthest one.
+
+    Examples
+    --------
+    >>> x, y = np.array([0.1, -0.1, 0.0, 0.0]), np.array([0.0, 0.0, 0.4, -0.4])
+    >>> spots = SpotLists(np.array([0, 4]), x, y, np.array([0.5, 0.5, 1.0, 1.0]))
+    >>> innermost_spots(spots, 0.9).intensity
+    array([1., 1.])
+    """
+    n = spots.n_patterns
+    owner = np.repeat(np.arange(n), np.diff(spots.offsets))
+    length = np.hypot(spots.x_per_angstrom, spots.y_per_angstrom)
+    farthest, strongest = np.zeros(n), np.zeros(n)
+    np.maximum.at(farthest, owner, length)
+    is_near = length <= share * farthest[owner]
+    owner = owner[is_near]
+    np.maximum.at(strongest, owner, spots.intensity[is_near])
+    return SpotLists(
+        np.concatenate(([0], np.cumsum(np.bincount(owner, minlength=n)))),
+        spots.x_per_angstrom[is_near],
+        spots.y_per_angstrom[is_near],
+        spots.intensity[is_near] / strongest[owner],
+    )
+
+
 def zone_spots(
     store: ReflectionStore,
     structures: IntArray,

@@ -23,3 +23,8 @@ def test_the_crystal_is_named_sooner_than_in_equal_steps(tmp_path: Path) -> None
     assert float(saved[1]) > 1.5
     with Image.open(tmp_path / "rotation.png") as picture:
         assert picture.size == (1600, 1150)
+    # The pressed crystal, whose phases are both cubic.
+    low, high = map(float, re.search(r"between ([\d.]+) and ([\d.]+)", done.output).groups())
+    assert 2.0 < low < high < 2.4
+    assert (tmp_path / "pressed" / "report.png").exists()
+    assert "refine" in done.output

@@ -20,7 +20,7 @@ def test_there_is_a_command_for_each_job() -> None:
     assert [
         *("benchmark", "classify", "demo", "explain", "identify"),
         *("keys", "recipes", "replay", "serve", "simulate", "train"),
-        *("train-images", "train-lattice", "train-novelty", "train-zone-axes", "upload", "watch"),
+        *("train-lattice", "train-novelty", "train-zone-axes", "upload", "watch"),
     ] == COMMANDS
     assert GROUPS == ["config", "ioc", "library", "structures"]
     assert {name for group, name in OF_GROUPS if group == "library"} == {"build", "calibrate"}

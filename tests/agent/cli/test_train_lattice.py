@@ -31,4 +31,4 @@ def test_a_table_without_calibrating_families_is_refused(tmp_path, table):
 def test_the_shipped_network_is_found_by_its_name():
     model = load_lattice_model()
     assert model.card.n_structures > 20_000
-    assert model.calibration.temperature > 0
+    assert model.calibration.network.temperature > 0

@@ -29,7 +29,7 @@ def test_the_sum_of_equal_views_is_the_pattern_of_one_with_more_counts() -> None
     geometry = make_geometry()
     image = smooth_rings(ceria_lines(geometry), geometry)
     polar = FrameReducer(geometry, n_bins=300).reduce(image)
-    views = CrystalViews.first(polar, 0.4, None).with_view(polar, None).with_view(polar, None)
+    views = CrystalViews.first(polar, 0.4).with_view(polar).with_view(polar)
     one = pattern_of_polar(polar, 0.4)
     np.testing.assert_allclose(views.pattern.intensity, 3 * one.intensity, rtol=1e-6)
     assert views.n_views == 3

@@ -8,15 +8,11 @@ from phasepilot.models.errors import TrainingError
 from phasepilot.models.networks.pilot_net import PilotNetShape
 from phasepilot.models.networks.reference_networks import REFERENCE_NETWORKS
 from phasepilot.models.training.configuration import (
+    HARMLESS,
     PilotNetSizes,
     TrainingConfiguration,
     read_training_configuration,
 )
-from phasepilot.models.training.image_configuration import (
-    ImageTrainingConfiguration,
-    read_image_training_configuration,
-)
-from phasepilot.models.training.run_configuration import HARMLESS
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -29,12 +25,6 @@ def test_the_example_is_the_run_of_the_flagship(tmp_path: Path) -> None:
     loss = configuration.loss
     weights = (loss.space_group, loss.extinction_class, loss.bravais_lattice, loss.crystal_system)
     assert weights == (1.0, 1.0, 0.3, 0.5)
-
-
-def test_the_example_of_images_is_the_run_that_ships(tmp_path: Path) -> None:
-    configuration = read_image_training_configuration(EXAMPLES / "train_pilotcake.yaml", tmp_path)
-    assert configuration.name == "pilotcake-v1"
-    assert configuration.structures == tmp_path / "structures" / "structures.parquet"
 
 
 def test_a_reference_network_is_trained_on_what_the_flagship_is(tmp_path: Path) -> None:
@@ -94,8 +84,7 @@ def test_only_what_alters_the_learning_counts_as_a_change(tmp_path: Path) -> Non
 
 
 def test_harmless_entries_exist() -> None:
-    names = {*TrainingConfiguration.model_fields, *ImageTrainingConfiguration.model_fields}
-    assert names >= HARMLESS
+    assert set(TrainingConfiguration.model_fields) >= HARMLESS
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from phasepilot.models.networks.symmetry_levels import (
     SYSTEM_OF_SPACE_GROUP,
     membership,
 )
+from phasepilot.models.training.configuration import LossConfiguration
 from phasepilot.models.training.hierarchical_loss import HierarchicalLoss
-from phasepilot.models.training.run_configuration import LossConfiguration
 
 ALONE = LossConfiguration(extinction_class=0, bravais_lattice=0, crystal_system=0)
 
