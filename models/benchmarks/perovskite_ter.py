@@ -213,16 +213,17 @@ def _steps(
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     for what, problem in problems.items():
         runs = Runs(what, problem, found, size, seed, rng)
+        has_both = what == "space_group"
+        step = f"{what}, without replacement"
         yield f"{what}, virtual patterns", partial(runs.virtual_only, "vss", problem.virtual)
+        if has_both:
+            yield step, partial(runs.virtual_only, "vss_without_ter", problem.relaxed)
         for fold in (0, 1):
             yield f"{what}, with real patterns", partial(runs.with_real, fold)
             yield f"{what}, mixtures", partial(runs.mixtures, "syn", fold)
-    problem = problems["space_group"]
-    groups = Runs("space_group", problem, found, size, seed, rng)
-    step = "without replacement"
-    yield step, partial(groups.virtual_only, "vss_without_ter", problem.relaxed)
-    for fold in (0, 1):
-        yield step, partial(groups.mixtures, "syn_without_ter", fold)
+            if has_both:
+                yield step, partial(runs.mixtures, "syn_without_ter", fold)
+    groups = Runs("space_group", problems["space_group"], found, size, seed, rng)
     for share in SHARES:
         yield f"{share:.0%} of the real patterns", partial(groups.of_share, share)
     for method in METHODS:
