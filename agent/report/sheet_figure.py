@@ -72,8 +72,8 @@ def _draw(axes: "Axes", chart: "Chart") -> None:
     axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
     axes.set_title(chart.title, fontsize=9, loc="left")
     axes.grid(alpha=0.3)
-    # The best place takes minutes to find among thousands of points.
-    axes.legend(fontsize=7, loc="upper right")
+    # Beside the panel it covers no points.
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _draw_matrix(axes: "Axes", matrix: "Matrix") -> None:
