@@ -1,6 +1,6 @@
 """Single questions of the B-VGGNet paper: the library, explanations, a hot structure, minerals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import gemmi
 import numpy as np
 from numpy.random import Generator
 
-from phasepilot.models.arrays import BoolArray, FloatArray
+from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
 from phasepilot.models.benchmarks.classifier_training import class_probabilities
 from phasepilot.models.benchmarks.measured_files import KnownSample, read_known_samples
 from phasepilot.models.benchmarks.perovskite_networks import Training, trained_b_vggnet
@@ -61,6 +61,24 @@ class LibraryAnswers:
     """
 
     probability: FloatArray
+    is_inside: BoolArray
+    is_seen: BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class LibrarySplit:
+    """Crystals that teach and ask what is in the library.
+
+    Attributes
+    ----------
+    train, asked : ndarray of int
+        Numbers of crystals; a number may come twice in one of them.
+    is_inside, is_seen : ndarray of bool, shape (n_crystals,)
+        Whether the structure type is one of the library, and whether it may be trained on.
+    """
+
+    train: IntArray
+    asked: IntArray
     is_inside: BoolArray
     is_seen: BoolArray
 
@@ -130,31 +148,42 @@ def library_case(
     types = data.types()
     inside, others = types[:N_TYPES], types[N_TYPES : N_TYPES + _N_OTHER_TYPES]
     made = replaced(data, inside + others, n_compositions, rng)
-    names = np.array(made.structure_type)
+    split = library_split(made.structure_type, inside, rng)
+    patterns = [
+        simulated_patterns(made.crystals, chosen, recipe=VIRTUAL_RECIPE, rng=rng)
+        for chosen in (split.train, split.asked)
+    ]
+    labels = split.is_inside[split.train].astype(np.int64)
+    network = trained_b_vggnet(patterns[0], labels, how)
+    said = class_probabilities(network, patterns[1])[:, 1]
+    return LibraryAnswers(said, split.is_inside[split.asked], split.is_seen[split.asked])
+
+
+def library_split(
+    structure_type: Sequence[str], inside: Sequence[str], rng: Generator
+) -> LibrarySplit:
+    """Return which crystals to train on, and which to ask for.
+
+    A fifth of the types outside of the library is never trained on, nor a fifth of all crystals.
+    """
+    names = np.array(structure_type)
     is_inside = np.isin(names, inside)
-    # A fifth of the other types is never trained on, nor a fifth of all crystals.
+    others = list(dict.fromkeys(names[~is_inside].tolist()))
     is_seen = ~np.isin(names, rng.permutation(others)[: len(others) // 5])
     is_asked = ~is_seen | (rng.random(names.size) < 0.2)
-    sets = []
-    for rows, n_inside, n_outside in (
-        (~is_asked, N_INSIDE, N_OUTSIDE),
-        (is_asked, N_INSIDE // 5, N_OUTSIDE // 2),
-    ):
-        chosen = np.concatenate(
+    train, asked = (
+        np.concatenate(
             [
                 rng.choice(np.flatnonzero(rows & is_inside), n_inside),
                 rng.choice(np.flatnonzero(rows & ~is_inside), n_outside),
             ]
         )
-        sets.append(chosen)
-    train, asked = sets
-    patterns = [
-        simulated_patterns(made.crystals, chosen, recipe=VIRTUAL_RECIPE, rng=rng)
-        for chosen in (train, asked)
-    ]
-    network = trained_b_vggnet(patterns[0], is_inside[train].astype(np.int64), how)
-    said = class_probabilities(network, patterns[1])[:, 1]
-    return LibraryAnswers(said, is_inside[asked], is_seen[asked])
+        for rows, n_inside, n_outside in (
+            (~is_asked, N_INSIDE, N_OUTSIDE),
+            (is_asked, N_INSIDE // 5, N_OUTSIDE // 2),
+        )
+    )
+    return LibrarySplit(train, asked, is_inside, is_seen)
 
 
 def explained(

@@ -276,17 +276,10 @@ class Runs:
 
     def of_share(self, share: float) -> None:
         """Train on mixtures with so many of the real patterns, ask for the rest."""
-        real = self.problem.real
-        order = self.rng.permutation(real.labels.size)
-        rank = np.array(
-            [(real.labels[order[:k]] == real.labels[row]).sum() for k, row in enumerate(order)]
-        )
-        # At least one of each class is mixed, and one asked.
-        counts = np.bincount(real.labels)[real.labels[order]]
-        is_known = rank < np.clip(np.round(share * counts), 1, counts - 1)
-        known, asked = np.sort(order[is_known]), np.sort(order[~is_known])
-        train = self._mixed(LabelledPatterns(real.intensity[known], real.labels[known]), "syn")
-        self._ask(f"share_{share * 100:.0f}", train, real.intensity[asked], asked)
+        known, asked = self._part(share)
+        train = self._mixed(known, "syn")
+        patterns = self.problem.real.intensity[asked]
+        self._ask(f"share_{share * 100:.0f}", train, patterns, asked)
 
     def doubts(self, method: str, fold: int) -> None:
         """Let a Bayesian network say how sure it is."""
@@ -365,6 +358,19 @@ class Runs:
             rows = order[real.labels[order] == label]
             half[rows] = np.arange(rows.size) % 2
         known, asked = np.flatnonzero(half != fold), np.flatnonzero(half == fold)
+        return LabelledPatterns(real.intensity[known], real.labels[known]), asked
+
+    def _part(self, share: float) -> tuple[LabelledPatterns, IntArray]:
+        """Return so many real patterns of each class, and the numbers of the others."""
+        real = self.problem.real
+        order = self.rng.permutation(real.labels.size)
+        rank = np.array(
+            [(real.labels[order[:k]] == real.labels[row]).sum() for k, row in enumerate(order)]
+        )
+        # At least one of each class is mixed, and one asked.
+        counts = np.bincount(real.labels)[real.labels[order]]
+        is_known = rank < np.clip(np.round(share * counts), 1, counts - 1)
+        known, asked = np.sort(order[is_known]), np.sort(order[~is_known])
         return LabelledPatterns(real.intensity[known], real.labels[known]), asked
 
 

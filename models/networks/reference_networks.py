@@ -7,6 +7,7 @@ from torch import nn
 
 from phasepilot.models.errors import TrainingError, UnknownModelError
 from phasepilot.models.networks.acnn import Acnn
+from phasepilot.models.networks.b_vggnet import BVggNet
 from phasepilot.models.networks.mlp import Mlp
 from phasepilot.models.networks.npcnn import Npcnn
 from phasepilot.models.networks.scnn import Scnn
@@ -15,6 +16,7 @@ from phasepilot.models.networks.tio2_cnn import Tio2Cnn
 # From number of bins, channels and classes.
 _NETWORKS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "acnn": lambda _, n_channels, n_classes: Acnn(n_channels, n_classes),
+    "b-vggnet": BVggNet,
     "mlp": Mlp,
     "npcnn": Npcnn,
     "scnn": Scnn,
