@@ -172,6 +172,6 @@ def poni_text(geometry: DetectorGeometry) -> str:
         "Rot1": geometry.rot1_rad,
         "Rot2": geometry.rot2_rad,
         "Rot3": geometry.rot3_rad,
-        "Wavelength": geometry.wavelength_angstrom * 1e-10,
+        "Wavelength": geometry.wavelength_angstrom / 1e10,
     }
     return "\n".join(f"{name}: {value}" for name, value in values.items())

@@ -73,8 +73,8 @@ def spot_lattice(
     --------
     >>> x, y = np.array([0.2, 0.4, -0.1, 0.1]), np.array([0.0, 0.0, 0.3, 0.3])
     >>> spot_lattice(x, y).basis_per_angstrom.round(6)
-    array([[0.2, 0. ],
-           [0.1, 0.3]])
+    array([[ 0.2,  0. ],
+           [ 0.1, -0.3]])
     """
     xy = np.ascontiguousarray(np.stack([x_per_angstrom, y_per_angstrom], axis=1))
     basis = np.zeros((2, 2))
