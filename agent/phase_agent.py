@@ -27,7 +27,7 @@ from phasepilot.agent.worker import Worker
 from phasepilot.models.estimation.image_estimator import ImageEstimator
 from phasepilot.models.identification.known_structures import open_known_structures
 from phasepilot.models.identification.search_index import SearchIndex
-from phasepilot.models.networks.registry import PhaseModel, load_model
+from phasepilot.models.networks.registry import PhaseModel, open_model
 from phasepilot.models.suggestion import Advice, Suggestion
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class PhaseAgent:
     ) -> None:
         self.configuration = configuration
         index = index or known_structures(configuration.library)
-        self._model = model or load_model(
+        self._model = model or open_model(
             configuration.model, index=index, set_level=configuration.set_level
         )
         steerer = Steerer(configuration.steering, index)

@@ -22,7 +22,7 @@ from phasepilot.agent.errors import AgentError, ArchiveError
 from phasepilot.agent.phase_agent import PhaseAgent, known_structures
 from phasepilot.agent.replay import Document, Replay, ReplayResult
 from phasepilot.models.errors import ModelsError
-from phasepilot.models.networks.registry import load_model
+from phasepilot.models.networks.registry import open_model
 
 if TYPE_CHECKING:
     from phasepilot.models.identification.search_index import SearchIndex
@@ -135,7 +135,7 @@ class _Judges:
 @lru_cache(maxsize=2)
 def _judges(model: str, library: str | None, set_level: float) -> _Judges:
     index = known_structures(library)
-    return _Judges(load_model(model, index=index, set_level=set_level), index)
+    return _Judges(open_model(model, index=index, set_level=set_level), index)
 
 
 class AnalysisStore(Protocol):

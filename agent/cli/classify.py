@@ -99,16 +99,16 @@ def classify(
 
 def _loaded(name: str, library: Path | None, set_level: float) -> "PhaseModel":
     # ONNX Runtime is loaded only when something is to be classified.
-    from phasepilot.models.networks.registry import DEFAULT_MODEL, load_model
+    from phasepilot.models.networks.registry import DEFAULT_MODEL, open_model
 
     if library is None:
-        return load_model(name or DEFAULT_MODEL, set_level=set_level)
+        return open_model(name or DEFAULT_MODEL, set_level=set_level)
     from phasepilot.models.identification.known_structures import open_known_structures
 
     index, problems = open_known_structures(library)
     for problem in problems:
         print_error(problem)
-    return load_model(name or DEFAULT_MODEL, set_level=set_level, index=index)
+    return open_model(name or DEFAULT_MODEL, set_level=set_level, index=index)
 
 
 def _classify(

@@ -11,7 +11,7 @@ from phasepilot.models.estimation.evidence import candidate_evidence
 from phasepilot.models.identification.search_index import SearchIndex
 from phasepilot.models.networks.estimate import PhaseEstimate
 from phasepilot.models.networks.lattice_card import LATTICE_CARD_SUFFIX
-from phasepilot.models.networks.model_card import ModelCard
+from phasepilot.models.networks.model_card import ModelCard, read_card
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 
@@ -111,3 +111,27 @@ def load_model(
     return CalibratedModel(
         card_path(name), index=index, part=part, set_level=set_level, gather=gather
     )
+
+
+def open_model(
+    name: str = DEFAULT_MODEL, *, index: SearchIndex | None = None, set_level: float = SET_LEVEL
+) -> PhaseModel:
+    """Return the network of that name or card, be it ours or one of the papers'.
+
+    Networks of the papers (weights in NAME.pt; they need the extra train) answer alone: without the
+    index, without sets and without telling what is unknown.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is none.
+    WeightsError
+        If its files are damaged.
+    """
+    path = card_path(name)
+    if read_card(path).file.endswith(".pt"):
+        # torch takes a second to import.
+        from phasepilot.models.training.reference_estimator import ReferenceEstimator
+
+        return ReferenceEstimator(path)
+    return CalibratedModel(path, index=index, set_level=set_level)

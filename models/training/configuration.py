@@ -76,7 +76,8 @@ class NetworkConfiguration(_Strict):
 
     @model_validator(mode="after")
     def _check_sizes_are_used(self) -> Self:
-        if self.kind != FLAGSHIP and "sizes" in self.model_fields_set:
+        # A checkpoint states the default sizes too: a run of a reference network must go on.
+        if self.kind != FLAGSHIP and self.sizes != PilotNetSizes():
             raise ValueError(f"sizes can be given for {FLAGSHIP} only, but kind is {self.kind!r}")
         return self
 

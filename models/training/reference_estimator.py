@@ -1,4 +1,4 @@
-"""Networks of the papers, run in torch, for benchmarks to compare with."""
+"""Networks of the papers, run in torch, for benchmarks to compare with and for the agent."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,11 @@ from phasepilot.models.networks.estimate import PhaseEstimate, Verdict
 from phasepilot.models.networks.model_card import check_sha256, read_card
 from phasepilot.models.networks.reference_networks import reference_network
 from phasepilot.models.pattern import Pattern
-from phasepilot.models.preprocessing.preparation import network_input, prepare_pattern
+from phasepilot.models.preprocessing.preparation import (
+    PreparedPattern,
+    network_input,
+    prepare_pattern,
+)
 from phasepilot.models.suggestion import CRYSTAL_SYSTEMS
 from phasepilot.models.uncertainty.entropy import entropy_bits
 
@@ -49,8 +53,16 @@ class ReferenceEstimator:
 
     def predict_many(self, patterns: Sequence[Pattern]) -> list[PhaseEstimate]:
         """Return the estimates of several patterns."""
+        return self._estimates(
+            [prepare_pattern(pattern, self.card.preprocessing) for pattern in patterns]
+        )
+
+    def predict_prepared(self, prepared: PreparedPattern) -> PhaseEstimate:
+        """Return the estimate for one pattern prepared as the card says."""
+        return self._estimates([prepared])[0]
+
+    def _estimates(self, prepared: Sequence[PreparedPattern]) -> list[PhaseEstimate]:
         preprocessing = self.card.preprocessing
-        prepared = [prepare_pattern(pattern, preprocessing) for pattern in patterns]
         inputs = np.array([network_input(one, preprocessing) for one in prepared])
         with torch.inference_mode():
             logits = self._network(torch.from_numpy(inputs)) / self._temperature

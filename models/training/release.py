@@ -49,6 +49,8 @@ _NETWORKS = {
     "scnn": ("SCNN", "Salgado et al., npj Comput. Mater. 9, 214 (2023)"),
     "mlp": ("MLP", "Salgado et al., npj Comput. Mater. 9, 214 (2023)"),
     "acnn": ("a-CNN", "Oviedo et al., npj Comput. Mater. 5, 60 (2019)"),
+    "b-vggnet": ("B-VGGNet", "npj Comput. Mater. (2025), doi:10.1038/s41524-025-01743-x"),
+    "tio2-cnn": ("network of the TiO2 post", "Schuetzke, classification of TiO2 XRD patterns"),
 }
 
 
@@ -61,8 +63,8 @@ def write_release(
 ) -> ModelCard:
     """Write weights, NAME.npz and NAME.json into the work directory and return the card.
 
-    The flagship becomes NAME.onnx; reference networks, which only benchmarks run, stay torch
-    weights, NAME.pt. The first half of the validation patterns calibrates, the second half is
+    The flagship becomes NAME.onnx; reference networks stay weights of torch, NAME.pt, which
+    `open_model` runs. The first half of the validation patterns calibrates, the second half is
     measured, both with the weights as rounded in the file.
     """
     directory = configuration.work_directory

@@ -42,6 +42,11 @@ def test_a_reference_network_is_trained_on_what_the_flagship_is(tmp_path: Path) 
         assert getattr(reference, name) == getattr(flagship, name), name
 
 
+def test_a_reference_network_is_read_back_from_what_a_checkpoint_holds(tmp_path: Path) -> None:
+    reference = read_training_configuration(EXAMPLES / "train_reference.yaml", tmp_path)
+    assert TrainingConfiguration.model_validate_json(reference.model_dump_json()) == reference
+
+
 def test_the_flagship_is_as_large_as_its_module_says() -> None:
     sizes, shape = PilotNetSizes(), PilotNetShape()
     for name in PilotNetSizes.model_fields:

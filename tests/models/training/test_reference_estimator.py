@@ -10,8 +10,10 @@ from training_run import REFERENCE, training_configuration
 
 from phasepilot.models.diffraction.stick_store import open_stick_store
 from phasepilot.models.errors import PatternError, WeightsError
+from phasepilot.models.networks.registry import open_model
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.preparation import network_input, prepare_pattern
+from phasepilot.models.training.network_choice import create_network
 from phasepilot.models.training.reference_estimator import ReferenceEstimator
 from phasepilot.models.training.release import write_release
 from phasepilot.models.training.training_loop import Trainer
@@ -55,6 +57,31 @@ def test_it_answers_what_the_network_says_at_its_temperature(
         np.testing.assert_allclose(one.space_group_probabilities, p, rtol=1e-4)
     alone = estimator.predict(patterns[1])
     np.testing.assert_allclose(alone.space_group_probabilities, expected[1], rtol=1e-4)
+
+
+def test_it_opens_by_the_path_of_its_card_and_answers_prepared_patterns(
+    trained: tuple[Path, nn.Module],
+) -> None:
+    model, pattern = open_model(str(trained[0])), make_pattern(2.0, 3.1)
+    prepared = prepare_pattern(pattern, model.card.preprocessing)
+    np.testing.assert_array_equal(
+        model.predict_prepared(prepared).space_group_probabilities,
+        model.predict(pattern).space_group_probabilities,
+    )
+    assert isinstance(model, ReferenceEstimator)
+    assert not isinstance(open_model(), ReferenceEstimator)
+
+
+@pytest.mark.parametrize("kind", ["tio2-cnn", "b-vggnet"])
+def test_the_wide_networks_of_the_papers_answer_from_their_card_too(
+    kind: str, tmp_path: Path, store_directory: Path
+) -> None:
+    entries = {**REFERENCE, "network": {"kind": kind}, "sticks": str(store_directory)}
+    configuration = training_configuration(tmp_path, **entries)
+    store = open_stick_store(store_directory)
+    write_release(create_network(configuration), configuration, store, code_version="1")
+    estimate = open_model(str(tmp_path / "run" / "tiny.json")).predict(make_pattern(2.0, 3.1))
+    assert estimate.space_group_probabilities.sum() == pytest.approx(1.0)
 
 
 def test_its_sets_leave_nothing_out_and_all_is_known_to_it(
