@@ -150,7 +150,7 @@ def poni_text(geometry: DetectorGeometry) -> str:
     Examples
     --------
     >>> from phasepilot.models.diffraction.images.detector_geometry import centred_geometry
-    >>> print(poni_text(centred_geometry("Pilatus100k", distance_m=0.2, wavelength_angstrom=0.4)))
+    >>> print(poni_text(centred_geometry("Pilatus100k", distance_m=0.2, wavelength_angstrom=0.5)))
     poni_version: 2.1
     Detector: Pilatus100k
     Detector_config: {}
@@ -160,7 +160,7 @@ def poni_text(geometry: DetectorGeometry) -> str:
     Rot1: 0.0
     Rot2: 0.0
     Rot3: 0.0
-    Wavelength: 4e-11
+    Wavelength: 5e-11
     """
     values = {
         "poni_version": 2.1,
