@@ -69,7 +69,10 @@ def test_an_unknown_network_is_told_before_anything_is_computed(
     config = write_training_file(tmp_path, network={"kind": "resnet"})
     result = phasepilot("train", "--config", config, "--data", tmp_path)
     assert result.exit_code == 1
-    assert "must be one of ['acnn', 'mlp', 'npcnn', 'scnn'], but is 'resnet'" in result.stderr
+    assert (
+        "must be one of ['acnn', 'b-vggnet', 'mlp', 'npcnn', 'scnn', 'tio2-cnn'], but is 'resnet'"
+        in result.stderr
+    )
     assert not (tmp_path / "run").exists()
 
 
