@@ -52,12 +52,21 @@ class ImageClassifier:
     model : PhaseModel
     network : ImageEstimator or None
         Looks at the image itself; None leaves the answer to the pattern.
+    set_level : float
+        Of the sets of common answers; those of a network alone are its own.
     """
 
     def __init__(
-        self, settings: ImageSettings, model: PhaseModel, network: ImageEstimator | None
+        self,
+        settings: ImageSettings,
+        model: PhaseModel,
+        network: ImageEstimator | None,
+        *,
+        set_level: float,
     ) -> None:
-        configuration = AgentConfiguration(intensity_field="image", image=settings)
+        configuration = AgentConfiguration(
+            intensity_field="image", image=settings, set_level=set_level
+        )
         self._model, self._network = model, network
         self._reduction = ImageReduction(settings)
         self._answers = ImageAnswers(configuration, network)

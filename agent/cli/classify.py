@@ -86,7 +86,9 @@ def classify(
         else:
             from phasepilot.agent.cli.classify_images import image_rows
 
-            found, n_failed = image_rows(files, poni, wavelength, loaded, image_model, picture)
+            found, n_failed = image_rows(
+                files, poni, wavelength, loaded, image_model, picture, set_level
+            )
             rows = [{**_row(*one.row), **one.more} for one in found]
     if as_json:
         for row in rows:

@@ -41,11 +41,13 @@ def image_rows(
     model: "PhaseModel",
     image_model: str,
     pictures: Path | None,
+    set_level: float,
 ) -> tuple[list[ImageRow], int]:
     """Return a row for each image that can be read, and how many could not."""
     from phasepilot.agent.image_classification import ImageClassifier, image_settings
 
-    classifier = ImageClassifier(image_settings(poni), model, _network(image_model))
+    network = _network(image_model, set_level)
+    classifier = ImageClassifier(image_settings(poni), model, network, set_level=set_level)
     rows: list[ImageRow] = []
     for file in files:
         try:
@@ -60,13 +62,17 @@ def image_rows(
     return rows, len(files) - len(rows)
 
 
-def _network(name: str) -> "ImageEstimator | None":
+def _network(name: str, set_level: float) -> "ImageEstimator | None":
     from phasepilot.models.estimation.lattice_model import (
         DEFAULT_LATTICE_MODEL,
         load_lattice_model,
     )
 
-    return None if name == _NO_NETWORK else load_lattice_model(name or DEFAULT_LATTICE_MODEL)
+    return (
+        None
+        if name == _NO_NETWORK
+        else load_lattice_model(name or DEFAULT_LATTICE_MODEL, set_level=set_level)
+    )
 
 
 def _more(found: "ImageFinding") -> dict[str, Any]:

@@ -127,11 +127,12 @@ class FrameReducer:
         self._usual_gaps = is_gap
         self._usual_weight = self._projection.summed(self._response)
         self._is_gap_always = is_gap
+        self._is_measured: BoolArray = np.asarray(~is_gap.reshape(geometry.shape))
 
     @property
     def is_measured(self) -> BoolArray:
         """Which pixels no mask, gap or dead part of the flat image leaves out, (rows, columns)."""
-        return np.asarray((self._response > 0).reshape(self.geometry.shape))
+        return self._is_measured
 
     def reduce(self, image: NDArray[Any]) -> PolarImage:
         """Return the image unrolled.

@@ -59,10 +59,6 @@ class Grain:
     orientation: FloatArray
     share: float = 1.0
 
-    def with_crystal(self, crystal: Crystal) -> "Grain":
-        """Return another crystal in the same orientation."""
-        return replace(self, crystal=crystal)
-
 
 @dataclass(frozen=True, slots=True)
 class CrystalCamera:

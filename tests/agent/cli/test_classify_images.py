@@ -67,12 +67,13 @@ def test_a_crystal_along_an_axis_is_named_by_its_image_too(
     (tmp_path / "zone.poni").write_text(poni_text(geometry))
     result = phasepilot(
         *("classify", "--json", "--poni", tmp_path / "zone.poni", tmp_path / "zone.npy"),
-        *("--picture", tmp_path),
+        *("--picture", tmp_path, "--set-level", 0.6),
     )
     answer = json.loads(result.stdout.splitlines()[-1])
     assert answer["image_space_group_number"] == 136
     assert answer["crystal_system"] == "tetragonal"
     assert answer["crystal_system"] in answer["crystal_system_set"]
+    assert answer["set_level"] == 0.6
     assert (tmp_path / "zone-shown.png").exists()
 
 
@@ -123,3 +124,15 @@ def test_a_missing_geometry_is_told_in_one_sentence(phasepilot: PhasePilot, fold
     result = phasepilot("classify", "--poni", folder / "none.poni", folder / "crystal.npy")
     assert result.exit_code != 0
     assert "is no file; give the one" in " ".join(result.stderr.split())
+
+
+def test_the_level_of_sets_is_that_which_was_asked_for(
+    phasepilot: PhasePilot, folder: Path
+) -> None:
+    asked = ("classify", "--json", "--poni", folder / "detector.poni", folder / "crystal.npy")
+    narrow, wide = (
+        json.loads(phasepilot(*asked, "--set-level", level).stdout.splitlines()[-1])
+        for level in (0.5, 0.95)
+    )
+    assert (narrow["set_level"], wide["set_level"]) == (0.5, 0.95)
+    assert len(narrow["space_group_set"]) < len(wide["space_group_set"])
