@@ -11,7 +11,7 @@ from phasepilot.models.benchmarks.classifier_training import (
     class_probabilities,
     train_classifier,
 )
-from phasepilot.models.benchmarks.film_methods import N_EPOCHS
+from phasepilot.models.benchmarks.film_methods import N_BATCHES
 from phasepilot.models.explanation.class_activation import (
     average_class_activation_map,
     class_activation_maps,
@@ -20,7 +20,12 @@ from phasepilot.models.explanation.class_activation import (
 )
 from phasepilot.models.networks.acnn import STEPS, Acnn
 
-SCHEDULE = Schedule(n_epochs=N_EPOCHS, batch_size=64, loss=binary_cross_entropy_of_softmax)
+SCHEDULE = Schedule(
+    n_epochs=N_BATCHES,
+    batch_size=64,
+    n_batches=N_BATCHES,
+    loss=binary_cross_entropy_of_softmax,
+)
 # What one place of the last maps sees.
 _PLACE = int(np.prod(STEPS))
 
