@@ -24,8 +24,9 @@ class RunReport:
         One a frame, in order of sequence number; the last one of a repeated frame. Of a run of
         more than `MAX_ADVICE` frames only the newest ones.
     onset_interval : tuple of float or None
-        Readings of the scanned axis between which the first phase change began: the last frame
-        without the new lines and the first with them. None while there is none.
+        Readings of the scanned axis between which the first phase change began, the lower one
+        first: of the last frame without the new lines and of the first with them. None while there
+        is none.
     problems : tuple of str
         Sentences on frames and documents that could not be used.
     compression : tuple of PhaseCompression
@@ -113,11 +114,16 @@ class RunHistory:
 
 
 def onset_interval(advice: tuple[Advice, ...]) -> tuple[float, float] | None:
-    """Return the axis readings around the first frame of the first change, or None."""
+    """Return the axis readings around the first frame of the first change, or None.
+
+    The lower one comes first: scans go both ways, and a gauge may be noisier than a step is long.
+    """
     changing = next((a for a in advice if a.state == "changing"), None)
     if changing is None:
         return None
     seen = [a for a in advice if a.state]
     first = next(a for a in seen if a.frame_seq_num >= changing.changed_since_seq_num)
     before = [a for a in seen if a.frame_seq_num < first.frame_seq_num]
-    return (before[-1].axis_value if before else first.axis_value, first.axis_value)
+    last = before[-1] if before else first
+    low, high = sorted((last.axis_value, first.axis_value))
+    return low, high

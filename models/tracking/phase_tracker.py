@@ -114,7 +114,8 @@ def _phase_state(
     is_changing = was.stage is Stage.CHANGING or (
         probability >= settings.alarm_probability and not is_learning
     )
-    is_suspected = is_changing or (probability > 0.05 and not is_learning)
+    # What is suspected while lines are still told apart may turn out to be where a change began.
+    is_suspected = is_changing or probability > 0.05
     if was.changed_since_seq_num:
         seen_in = was.seen_in
     return PhaseState(
