@@ -3,7 +3,7 @@
 Space group and dimensionality of thin films by ten methods, in the paper's three cases: trained and
 tested on simulated patterns, trained on simulated and tested on measured ones, and trained on
 simulated and four fifths of the measured. Then what augmentation does, and how many patterns and
-which step are needed; and the maps that explain the a-CNN.
+which step are needed; the maps that explain the a-CNN; and what the agent says of the same films.
 
 Fewer patterns are augmented than in the paper (400 of each kind instead of 2000, which
 `--full-size` asks for), so that the whole takes minutes.
@@ -35,6 +35,7 @@ from phasepilot.models.benchmarks.benchmark_result import (
 )
 from phasepilot.models.benchmarks.film_methods import METHODS, Method, acnn
 from phasepilot.models.benchmarks.film_training_sets import TrainingSet, measured, powders
+from phasepilot.models.benchmarks.films_by_agent import agent_figures
 from phasepilot.models.benchmarks.halide_films import LabelledFilms, halide_films
 
 N_CHANGED, N_CHANGED_IN_PAPER = 400, 2000
@@ -102,6 +103,7 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         figures += augmentation_figures(what, answers, numbers)
         figures += step_figures(what, films, answers, COARSER_BY)
     figures += map_figures(maps)
+    figures += agent_figures(options, seeds, progress)
     return BenchmarkResult(
         f"Oviedo et al. 2019 on the public films, {N_FOLDS} folds x {len(seeds)} seeds",
         tuple(figures),

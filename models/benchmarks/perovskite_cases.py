@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
+from phasepilot.models.benchmarks.benchmark_result import Estimator, no_progress
 from phasepilot.models.benchmarks.classifier_training import class_probabilities
 from phasepilot.models.benchmarks.measured_files import KnownSample, read_known_samples
 from phasepilot.models.benchmarks.perovskite_networks import Training, trained_b_vggnet
@@ -21,6 +22,7 @@ from phasepilot.models.benchmarks.perovskite_sets import (
     replaced,
     simulated_patterns,
 )
+from phasepilot.models.benchmarks.predictions import predictions
 from phasepilot.models.diffraction.crystals.crystal import Crystal
 from phasepilot.models.diffraction.crystals.oxidation_states import abx3_of
 from phasepilot.models.diffraction.crystals.stated_formula import stated_amounts
@@ -29,7 +31,7 @@ from phasepilot.models.diffraction.powder.pattern_augmentation import (
     rescale_min_max,
 )
 from phasepilot.models.explanation.shapley import shapley_values
-from phasepilot.models.pattern import two_theta_from_q
+from phasepilot.models.pattern import Pattern, two_theta_from_q
 from phasepilot.models.uncertainty.entropy import entropy_bits
 
 Answer = Callable[[FloatArray], FloatArray]
@@ -278,6 +280,18 @@ def measured_case(answer: Answer, data: Path, classes: tuple[str, ...]) -> list[
         best = int(said.argmax())
         found.append(MeasuredMineral(sample.name, truth, classes[best], float(said[best])))
     return found
+
+
+def agent_answers(
+    estimator: Estimator, intensity: FloatArray, space_groups: tuple[str, ...]
+) -> IntArray:
+    """Return which of these space groups the estimator says of each pattern."""
+    patterns = [
+        Pattern.from_two_theta(TWO_THETA_DEG, row, wavelength_angstrom=_WAVELENGTH_ANGSTROM)
+        for row in intensity
+    ]
+    said = predictions(estimator, patterns, progress=no_progress, step="").space_groups
+    return np.asarray(said[:, np.array(list(map(int, space_groups))) - 1].argmax(axis=1))
 
 
 def _space_group(sample: KnownSample) -> str:

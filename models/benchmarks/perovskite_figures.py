@@ -26,18 +26,23 @@ if TYPE_CHECKING:
     )
     from phasepilot.models.benchmarks.perovskite_networks import Doubt
     from phasepilot.models.benchmarks.perovskite_sets import Abx3Structures
+    from phasepilot.models.benchmarks.perovskite_ter import Size
 
 # The classical methods of the paper's figure 3a, by their names in `film_methods`.
 CLASSICAL = (
     *("naive_bayes", "random_forest", "logistic_regression", "support_vector_machine"),
     *("nearest_neighbours", "decision_tree", "dense_network"),
 )
+# Of the agent's networks, in place of a training set.
+OURS, OURS_NEW = "agent", "agent_unseen_families"
 _CONDITIONS = {
     "vss": "trained on virtual patterns",
     "vss_without_ter": "trained on patterns of relaxed structures, no element replaced",
     "vss_and_rss": "trained on virtual patterns and half of the real structures",
     "syn": "trained on mixtures of virtual and half of the real ones",
     "syn_without_ter": "trained on mixtures, no element replaced",
+    OURS: "by the agent's network, whose training had most of these very structures",
+    OURS_NEW: "by the agent's network, of families that it was not trained on",
 }
 # What the text says of figures 3 and 4.
 _ANCHORS = {
@@ -174,6 +179,22 @@ def perovskite_items(found: Found) -> Iterator[dict[str, Any]]:
     for cases in found.hot:
         for case in cases:
             yield {"hot_perovskite_relaxed_by": case.relaxed_by, "answer": case.answer}
+
+
+def perovskite_notes(found: Found, size: "Size") -> tuple[str, ...]:
+    """Return what a reader must know to compare with the paper."""
+    data, schedule = found.data, size.schedule
+    length = "batches" if schedule.n_batches else f"{schedule.n_epochs} epochs in batches"
+    return (
+        f"RSS: {len(data.real)} different structures in {data.n_real_rows} experimental rows of the"
+        f" table (paper: 1894 patterns of the ICSD); listed with --results. Templates: the smallest"
+        f" of each structure type of the Materials Project; {len(data.compositions())} compositions"
+        " of the real ones are put on them (paper: 53 on 93 templates).",
+        f"{size.n_patterns} patterns a training set (paper: 24,645), widths of VGG divided by"
+        f" {size.narrower_by}; {schedule.n_batches or ''} {length} of {schedule.batch_size}.",
+        "Space groups and structure types with two or more real structures are asked for, half of"
+        " them at a time; the other half is mixed into SYN or added to VSS.",
+    )
 
 
 def _doubt_figures(method: str, entries: Sequence[DoubtOfMethod]) -> Iterator[Figure]:

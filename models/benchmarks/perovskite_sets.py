@@ -15,8 +15,8 @@ import gemmi
 import numpy as np
 from numpy.random import Generator
 
-from phasepilot.models.arrays import FloatArray, IntArray
-from phasepilot.models.benchmarks.held_out_patterns import structure_table
+from phasepilot.models.arrays import BoolArray, FloatArray, IntArray
+from phasepilot.models.benchmarks.held_out_patterns import is_held_out_family, structure_table
 from phasepilot.models.diffraction.crystals.crystal import Crystal
 from phasepilot.models.diffraction.crystals.oxidation_states import AbX3, abx3_of
 from phasepilot.models.diffraction.crystals.stated_formula import stated_amounts
@@ -100,6 +100,11 @@ class Abx3Structures:
         """Return the relaxed structure of the smallest cell of a type."""
         those = [one for one in self.relaxed if one.structure_type == structure_type]
         return min(those, key=lambda one: (one.crystal.atomic_numbers.size, one.identifier))
+
+    def is_of_unseen_family(self, identifiers: tuple[str, ...]) -> BoolArray:
+        """Return which of these real structures no network of ours was trained on the like of."""
+        families = {one.identifier: one.structure_type for one in self.real}
+        return np.array([is_held_out_family(families[one]) for one in identifiers], dtype=bool)
 
     def compositions(self) -> list[AbX3]:
         """Return the compositions of the real ones, in place of the paper's 53."""

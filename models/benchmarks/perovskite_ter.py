@@ -26,6 +26,7 @@ from phasepilot.models.benchmarks.benchmark_result import (
 from phasepilot.models.benchmarks.classifier_training import Schedule, class_probabilities
 from phasepilot.models.benchmarks.film_methods import METHODS as FILM_METHODS
 from phasepilot.models.benchmarks.perovskite_cases import (
+    agent_answers,
     explained,
     hot_case,
     library_case,
@@ -33,9 +34,12 @@ from phasepilot.models.benchmarks.perovskite_cases import (
 )
 from phasepilot.models.benchmarks.perovskite_figures import (
     CLASSICAL,
+    OURS,
+    OURS_NEW,
     Found,
     perovskite_figures,
     perovskite_items,
+    perovskite_notes,
     perovskite_sheets,
 )
 from phasepilot.models.benchmarks.perovskite_networks import (
@@ -141,7 +145,7 @@ def run(options: BenchmarkOptions, progress: Progress) -> BenchmarkResult:
         f"ABX3 of the table: {len(data.real)} real structures, {len(data.relaxed)} relaxed ones",
         tuple(perovskite_figures(found)),
         tuple(perovskite_items(found)),
-        _notes(found, size),
+        perovskite_notes(found, size),
         sheets=tuple(perovskite_sheets(found)),
     )
 
@@ -231,6 +235,7 @@ def _steps(
             yield method.replace("_", " "), partial(groups.doubts, method, fold)
     yield "structure types in the library", partial(groups.library, data)
     yield "explanations and cases", partial(groups.cases, data, options.data)
+    yield "the agent's networks", partial(groups.ours, options, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +324,16 @@ class Runs:
             minerals = measured_case(answer, measured, self.problem.classes)
             self.found.measured.extend(minerals)
 
+    def ours(self, options: BenchmarkOptions, data: Abx3Structures) -> None:
+        """Ask the agent's networks for the same real structures."""
+        patterns, names = self.problem.real.intensity, self.problem.name
+        is_new = data.is_of_unseen_family(names)
+        for name, estimator in options.estimators.items():
+            said = agent_answers(estimator, patterns, self.problem.classes)
+            for condition, rows in ((OURS, ~is_new), (OURS_NEW, is_new)):
+                if rows.any():
+                    self._add(condition, name, np.flatnonzero(rows), said[rows])
+
     def _compare(
         self, condition: str, train: LabelledPatterns, patterns: FloatArray, asked: IntArray
     ) -> None:
@@ -378,18 +393,3 @@ def _evenly(labels: IntArray, n: int, rng: Generator) -> IntArray:
     """Return n numbers of crystals, drawn so that all classes are equally common."""
     weights = 1.0 / np.bincount(labels)[labels]
     return np.asarray(rng.choice(labels.size, n, p=weights / weights.sum()))
-
-
-def _notes(found: Found, size: Size) -> tuple[str, ...]:
-    data, schedule = found.data, size.schedule
-    length = "batches" if schedule.n_batches else f"{schedule.n_epochs} epochs in batches"
-    return (
-        f"RSS: {len(data.real)} different structures in {data.n_real_rows} experimental rows of the"
-        f" table (paper: 1894 patterns of the ICSD); listed with --results. Templates: the smallest"
-        f" of each structure type of the Materials Project; {len(data.compositions())} compositions"
-        " of the real ones are put on them (paper: 53 on 93 templates).",
-        f"{size.n_patterns} patterns a training set (paper: 24,645), widths of VGG divided by"
-        f" {size.narrower_by}; {schedule.n_batches or ''} {length} of {schedule.batch_size}.",
-        "Space groups and structure types with two or more real structures are asked for, half of"
-        " them at a time; the other half is mixed into SYN or added to VSS.",
-    )

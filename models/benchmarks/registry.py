@@ -75,7 +75,6 @@ BENCHMARKS = {
         "the tables of Oviedo et al.: ten methods, three cases, augmentation, steps, maps",
         run_autoxrd_paper,
         searches=False,
-        estimates=False,
         n_seeds=3,
     ),
     "calibration": Benchmark(
@@ -116,7 +115,6 @@ BENCHMARKS = {
         "the B-VGGNet paper: element replacement, mixtures with real patterns, kinds of doubt",
         _run_perovskite_ter,
         searches=False,
-        estimates=False,
         n_seeds=1,
     ),
     "rotation": Benchmark(
@@ -133,7 +131,6 @@ BENCHMARKS = {
         "the tables of Salgado et al.: NPCNN, SCNN and MLP on four training sets, souping, bias",
         _run_salgado,
         searches=False,
-        estimates=False,
         n_seeds=1,
     ),
     "series": Benchmark(

@@ -37,6 +37,8 @@ _HELD_OUT = {"mlp": ("0.54", "0.25"), "scnn": ("0.75", "0.45"), "npcnn": ("0.67"
 _TRAINED = {("scnn", "baseline"): ("0.96", "0.94"), ("mlp", "baseline"): ("0.96", "0.94")}
 _F1 = {"npcnn": "0.859", "mlp": "0.753", "scnn": "0.568"}
 _STRETCHED = {("mlp", 80): "0.88", ("npcnn", 80): "0.94"}
+# In place of a training set: the agent's networks, trained on their own.
+OURS = "ours"
 # So many of the commonest space groups stand for "frequent".
 _N_FREQUENT = 5
 _N_SHOWN = 19
@@ -55,14 +57,14 @@ class Answers:
         Class, by network, training set, level and place.
     trained_count : ndarray of int, shape (230,)
         Trained structures of each space group.
-    n_held_out : int
+    held_out_patterns : ndarray of float16, shape (n_held_out, n_points)
     asked_of_souped : ndarray of int
         Measured minerals that are not in the souped set.
     """
 
     truth: dict[str, IntArray]
     trained_count: IntArray
-    n_held_out: int
+    held_out_patterns: HalfArray
     asked_of_souped: IntArray
     said: dict[tuple[str, str, str, str], IntArray] = field(default_factory=dict)
 
@@ -71,7 +73,7 @@ class Answers:
         """Return those of nobody yet."""
         counts = np.bincount(drawn.space_group_index(drawn.trained), minlength=230)
         truth = {place: groups for place, (_, groups) in asked.items()}
-        return cls(truth, counts, drawn.held_out.size, asked_of_souped)
+        return cls(truth, counts, asked["held_out"][0], asked_of_souped)
 
     def add(self, name: str, one: str, level: str, place: str, said: IntArray) -> None:
         """Add what a network says of the patterns of a place."""
@@ -81,6 +83,16 @@ class Answers:
     def n_trained(self) -> int:
         """Structures that were trained on."""
         return int(self.trained_count.sum())
+
+    @property
+    def n_held_out(self) -> int:
+        """Structures of unseen families."""
+        return len(self.held_out_patterns)
+
+    @property
+    def ours(self) -> list[str]:
+        """The agent's networks that were asked."""
+        return sorted({name for name, one, _, _ in self.said if one == OURS})
 
     def pair(self, name: str, one: str, level: str, place: str) -> tuple[IntArray, IntArray]:
         """Return truth and answer, of those patterns that were to be asked."""
@@ -128,6 +140,10 @@ def salgado_figures(answers: Sequence[Answers]) -> Iterator[Figure]:
             yield _accuracy(answers, name, "baseline", level, "trained", anchor)
         for name in _NETWORKS:
             yield _accuracy(answers, name, "souped", level, "held_out", _HELD_OUT[name][column])
+    for level in _LEVELS:
+        for name in answers[0].ours:
+            for place in ("rruff", "held_out"):
+                yield _accuracy(answers, name, OURS, level, place, "")
     yield from _ablation_figures(answers)
     yield from _f1_figures(answers)
     yield from _bias_figures(answers)
@@ -142,7 +158,13 @@ def salgado_sheets(answers: Answers) -> Iterator[Sheet]:
         Chart(
             f"training set: {labels}",
             "accuracy",
-            tuple(Curve(name, sets, _means(answers, name, level, "rruff")) for name in _NETWORKS),
+            (
+                *(Curve(name, sets, _means(answers, name, level, "rruff")) for name in _NETWORKS),
+                *(
+                    Curve(f"agent, {name}", sets, np.full(sets.size, _ours(answers, name, level)))
+                    for name in answers.ours
+                ),
+            ),
             f"measured minerals, {level.replace('_', ' ')}",
         )
         for level in _LEVELS
@@ -174,7 +196,7 @@ def _accuracy(
         " rightly",
     }
     return figure_of_seeds(
-        f"{name}_{one}_{level}_{place}",
+        f"agent_{name}_{level}_{place}" if one == OURS else f"{name}_{one}_{level}_{place}",
         [each.is_right(name, one, level, place) for each in answers],
         meanings[place].format(level.replace("_", " ")),
         anchor=anchor,
@@ -318,3 +340,7 @@ def _confusion(truth: IntArray, said: IntArray) -> IntArray:
 
 def _means(answers: Answers, name: str, level: str, place: str) -> FloatArray:
     return np.array([answers.is_right(name, one, level, place).mean() for one in TRAINING_SETS])
+
+
+def _ours(answers: Answers, name: str, level: str) -> float:
+    return float(answers.is_right(name, OURS, level, "rruff").mean())

@@ -1,6 +1,7 @@
 """The networks that can be asked for by name."""
 
 import difflib
+import os
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,8 @@ from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.preparation import PreparedPattern
 
 DEFAULT_MODEL = "pilotnet-v1"
+# Folder of cards that `phasepilot train` wrote, whose names are as good as those that ship.
+MODELS_VARIABLE = "PHASEPILOT_MODELS"
 
 
 class PhaseModel(Protocol):
@@ -36,9 +39,18 @@ class PhaseModel(Protocol):
 
 
 def model_names() -> list[str]:
-    """Return the names of the networks of powder patterns that ship, sorted."""
+    """Return the names of networks of powder patterns, sorted.
+
+    Those that ship, and those of the cards in the folder `PHASEPILOT_MODELS`.
+    """
     # Cards of another kind end in .lattice.json.
-    return [name for name in _card_names(".json") if "." not in name]
+    return sorted({*(name for name in _card_names(".json") if "." not in name), *_own_cards()})
+
+
+def _own_cards() -> dict[str, Path]:
+    """Return the cards in the user's folder by name; a folder that is not there holds none."""
+    folder = os.environ.get(MODELS_VARIABLE)
+    return {} if not folder else {path.stem: path for path in Path(folder).glob("*.json")}
 
 
 def _card_names(suffix: str) -> list[str]:
@@ -69,7 +81,9 @@ def lattice_card_path(name: str) -> Path:
 
 
 def card_path(name: str) -> Path:
-    """Return the card of a network that ships, or the path itself of a name ending in .json.
+    """Return the card of the network of that name, or the path itself of a name ending in .json.
+
+    Names are those of `model_names`; what ships comes before what the user's folder holds.
 
     Raises
     ------
@@ -83,8 +97,11 @@ def card_path(name: str) -> Path:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UnknownModelError(
-            f"the model must be one of {names} or the path of a card, but is {name!r}.{hint}"
+            f"the model must be one of {names} or the path of a card, but is {name!r}.{hint} Cards"
+            f" in the folder that {MODELS_VARIABLE} names are found by their names, too."
         )
+    if name not in _card_names(".json"):
+        return _own_cards()[name]
     with as_file(files("phasepilot.models.weights")) as folder:
         return folder / f"{name}.json"
 

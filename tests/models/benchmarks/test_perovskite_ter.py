@@ -22,6 +22,7 @@ from phasepilot.models.benchmarks.perovskite_sets import (
 from phasepilot.models.benchmarks.perovskite_ter import SMALL, Problem, Runs, Size
 from phasepilot.models.diffraction.crystals.crystal import crystal_from_sites
 from phasepilot.models.diffraction.powder.pattern_augmentation import LabelledPatterns
+from phasepilot.models.networks.registry import load_model
 
 needs_data = pytest.mark.skipif(
     "PHASEPILOT_DATA" not in os.environ, reason="PHASEPILOT_DATA does not name the folder with data"
@@ -125,7 +126,8 @@ def test_every_condition_is_answered_for_every_real_structure(
     monkeypatch.setattr(perovskite_cases, "N_INSIDE", 100)
     monkeypatch.setattr(perovskite_cases, "N_OUTSIDE", 80)
     data = Path(os.environ["PHASEPILOT_DATA"])
-    options = BenchmarkOptions(estimators={}, data=data, structures=data, n_seeds=1)
+    ours = {"network": load_model()}
+    options = BenchmarkOptions(estimators=ours, data=data, structures=data, n_seeds=1)
     result = perovskite_ter.run(options, no_progress)
     asked: dict[tuple[str, str], list[str]] = {}
     for item in result.items:
@@ -140,6 +142,7 @@ def test_every_condition_is_answered_for_every_real_structure(
     assert {"in_library_roc_area_new_types", "laplace_log_loss", "measured_minerals"} <= set(
         figures
     )
+    assert figures["space_group_agent_network"] > 0.8
     # Of Shapley values that know nothing, as much lies on lines as lines take up.
     assert 0 < figures["shapley_on_lines_by_chance"] < 0.5
     assert [sheet.name for sheet in result.sheets] == ["sets", "doubt", "shapley"]

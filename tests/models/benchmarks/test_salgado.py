@@ -20,6 +20,7 @@ from phasepilot.models.benchmarks.salgado_sets import (
     two_theta_deg,
 )
 from phasepilot.models.errors import CrystalError
+from phasepilot.models.networks.registry import load_model
 from phasepilot.models.pattern import Pattern
 
 needs_data = pytest.mark.skipif(
@@ -87,12 +88,16 @@ def test_every_network_answers_after_every_set(monkeypatch: pytest.MonkeyPatch) 
     )
     monkeypatch.setattr(salgado, "SMALL", size)
     data = Path(os.environ["PHASEPILOT_DATA"])
-    options = BenchmarkOptions(estimators={}, data=data, structures=data, n_seeds=1)
+    ours = {"network": load_model()}
+    options = BenchmarkOptions(estimators=ours, data=data, structures=data, n_seeds=1)
     result = salgado.run(options, no_progress)
     figures = result.flat()
     for name in salgado.NETWORKS:
         for one in TRAINING_SETS:
             assert 0 <= figures[f"{name}_{one}_crystal_system_rruff"] <= 1
+    # The minerals are the same whatever is trained: `phasepilot benchmark rruff908`.
+    assert figures["agent_network_crystal_system_rruff"] > 0.45
+    assert 0 <= figures["agent_network_space_group_held_out"] <= 1
     asked = {(item["trained_on"], item["pattern"]) for item in result.items}
     n_souped = sum(one == "souped" for one, _ in asked)
     assert n_souped == pytest.approx(sum(one == "large" for one, _ in asked) / 2, abs=1)

@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import bluesky.plans as bp
 import numpy as np
 import pytest
 import torch
+from bluesky import RunEngine
+from experiment import Emitted, configuration, make_beamline
 from torch import nn
 from training_run import REFERENCE, training_configuration
 
+from phasepilot.agent.phase_agent import PhaseAgent
 from phasepilot.models.diffraction.stick_store import open_stick_store
 from phasepilot.models.errors import PatternError, WeightsError
-from phasepilot.models.networks.registry import open_model
+from phasepilot.models.networks.registry import model_names, open_model
 from phasepilot.models.pattern import Pattern
 from phasepilot.models.preprocessing.preparation import network_input, prepare_pattern
 from phasepilot.models.training.network_choice import create_network
@@ -70,6 +74,31 @@ def test_it_opens_by_the_path_of_its_card_and_answers_prepared_patterns(
     )
     assert isinstance(model, ReferenceEstimator)
     assert not isinstance(open_model(), ReferenceEstimator)
+
+
+def test_a_run_is_judged_by_a_network_of_the_papers_that_is_called_by_its_name(
+    trained: tuple[Path, nn.Module], monkeypatch: pytest.MonkeyPatch, run_engine: RunEngine
+) -> None:
+    monkeypatch.setenv("PHASEPILOT_MODELS", str(trained[0].parent))
+    assert "tiny" in model_names()
+    agent, emitted = PhaseAgent(configuration(model="tiny")), Emitted()
+    for callback in (agent, emitted):
+        run_engine.subscribe(callback)
+    beamline = make_beamline()
+    run_engine(bp.scan([beamline.detector], beamline.cell, 0.4, 1.0, 3))
+    assert agent.wait()
+    report = agent.report()
+    assert report.problems == ()
+    assert len(report.advice) == 3
+    diffractometer = beamline.sample.diffractometer
+    counts = emitted.events("primary")[1]["data"]["detector_intensity"]
+    pattern = Pattern.from_two_theta(
+        diffractometer.two_theta_deg,
+        counts,
+        wavelength_angstrom=diffractometer.wavelength_angstrom,
+    )
+    expected = ReferenceEstimator(trained[0]).predict(pattern).space_group_probabilities
+    np.testing.assert_allclose(report.advice[1].space_group_probabilities, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["tio2-cnn", "b-vggnet"])
