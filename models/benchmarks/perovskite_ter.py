@@ -96,7 +96,7 @@ class Size:
     n_orders: int
 
 
-SMALL = Size(28, 1200, 8, Schedule(n_epochs=1000, batch_size=64, n_batches=120), 50, 10)
+SMALL = Size(28, 1200, 8, Schedule(n_epochs=1000, batch_size=64, n_batches=360), 50, 10)
 FULL = Size(53, 24_645, 1, Schedule(n_epochs=50, batch_size=64, precision="auto"), 100, 100)
 
 
