@@ -22,7 +22,7 @@ from phasepilot.models.benchmarks.perovskite_sets import (
     replaced,
     simulated_patterns,
 )
-from phasepilot.models.benchmarks.predictions import predictions
+from phasepilot.models.benchmarks.predictions import Predictions, predictions
 from phasepilot.models.diffraction.crystals.crystal import Crystal
 from phasepilot.models.diffraction.crystals.oxidation_states import abx3_of
 from phasepilot.models.diffraction.crystals.stated_formula import stated_amounts
@@ -134,6 +134,23 @@ class HotStructure:
 
 
 @dataclass(frozen=True, slots=True)
+class HotNovelty:
+    """How novel the agent finds it.
+
+    Attributes
+    ----------
+    relaxed_by : float
+    novelty : float
+    share_less : float
+        Part of the other real structures that it finds less novel.
+    """
+
+    relaxed_by: float
+    novelty: float
+    share_less: float
+
+
+@dataclass(frozen=True, slots=True)
 class MeasuredMineral:
     """A measured pattern of an ABX3, and what is answered."""
 
@@ -216,20 +233,16 @@ def hot_case(
     answer: Answer, data: Abx3Structures, classes: tuple[str, ...], rng: Generator
 ) -> list[HotStructure]:
     """Return what is said of perovskite on its way to the cubic structure; none without its row."""
-    cold = next((one for one in data.real if one.identifier == _COLD), None)
-    if cold is None:
+    hot, real = _hot_and_real(data, rng)
+    if not len(hot):
         return []
-    others = tuple(one.crystal for one in data.real if one.identifier != _COLD)
-    real = simulated_patterns(others, np.arange(len(others)), recipe=REAL_RECIPE, rng=rng)
     likeness = _cosines(real, real)
     np.fill_diagonal(likeness, -1.0)
     usual = 1 - likeness.max(axis=1)
     found = []
-    for share in RELAXED_BY:
-        crystal = towards_cubic(cold.crystal, share)
-        pattern = simulated_patterns((crystal,), np.zeros(1, int), recipe=REAL_RECIPE, rng=rng)
-        said = answer(pattern)[0]
-        distance = float(1 - _cosines(pattern, real).max())
+    for share, said, distance in zip(
+        RELAXED_BY, answer(hot), 1 - _cosines(hot, real).max(axis=1), strict=True
+    ):
         best = int(said.argmax())
         found.append(
             HotStructure(
@@ -237,11 +250,36 @@ def hot_case(
                 classes[best],
                 float(said[best]),
                 float(entropy_bits(said)),
-                distance,
+                float(distance),
                 float((usual < distance).mean()),
             )
         )
     return found
+
+
+def hot_novelty(estimator: Estimator, data: Abx3Structures, rng: Generator) -> list[HotNovelty]:
+    """Return how novel the agent finds the same structures; none without perovskite's row."""
+    hot, real = _hot_and_real(data, rng)
+    if not len(hot):
+        return []
+    of_hot, of_real = (_agent_predictions(estimator, rows).novelty for rows in (hot, real))
+    return [
+        HotNovelty(share, float(novelty), float((of_real < novelty).mean()))
+        for share, novelty in zip(RELAXED_BY, of_hot, strict=True)
+    ]
+
+
+def _hot_and_real(data: Abx3Structures, rng: Generator) -> tuple[FloatArray, FloatArray]:
+    """Return patterns of perovskite on its way to the cubic structure, and of the other ABX3."""
+    cold = next((one for one in data.real if one.identifier == _COLD), None)
+    others = tuple(one.crystal for one in data.real if one.identifier != _COLD)
+    real = simulated_patterns(others, np.arange(len(others)), recipe=REAL_RECIPE, rng=rng)
+    relaxed = [] if cold is None else [towards_cubic(cold.crystal, share) for share in RELAXED_BY]
+    # One by one, so that each has the noise that it would have alone.
+    rows = [
+        simulated_patterns((one,), np.zeros(1, int), recipe=REAL_RECIPE, rng=rng) for one in relaxed
+    ]
+    return np.concatenate([np.empty((0, real.shape[1])), *rows]), real
 
 
 def towards_cubic(crystal: Crystal, share: float) -> Crystal:
@@ -286,12 +324,16 @@ def agent_answers(
     estimator: Estimator, intensity: FloatArray, space_groups: tuple[str, ...]
 ) -> IntArray:
     """Return which of these space groups the estimator says of each pattern."""
+    said = _agent_predictions(estimator, intensity).space_groups
+    return np.asarray(said[:, np.array(list(map(int, space_groups))) - 1].argmax(axis=1))
+
+
+def _agent_predictions(estimator: Estimator, intensity: FloatArray) -> Predictions:
     patterns = [
         Pattern.from_two_theta(TWO_THETA_DEG, row, wavelength_angstrom=_WAVELENGTH_ANGSTROM)
         for row in intensity
     ]
-    said = predictions(estimator, patterns, progress=no_progress, step="").space_groups
-    return np.asarray(said[:, np.array(list(map(int, space_groups))) - 1].argmax(axis=1))
+    return predictions(estimator, patterns, progress=no_progress, step="")
 
 
 def _space_group(sample: KnownSample) -> str:

@@ -20,6 +20,7 @@ from phasepilot.models.uncertainty.temperature import expected_calibration_error
 if TYPE_CHECKING:
     from phasepilot.models.benchmarks.perovskite_cases import (
         ExplainedPattern,
+        HotNovelty,
         HotStructure,
         LibraryAnswers,
         MeasuredMineral,
@@ -77,6 +78,8 @@ class Found:
         By method; an entry a training.
     library, explained, hot : list
         An entry a seed.
+    hot_novelty : dict
+        By network of the agent; an entry a seed.
     measured : list
     """
 
@@ -86,6 +89,7 @@ class Found:
     library: "list[LibraryAnswers]" = field(default_factory=list)
     explained: "list[list[ExplainedPattern]]" = field(default_factory=list)
     hot: "list[list[HotStructure]]" = field(default_factory=list)
+    hot_novelty: "dict[str, list[list[HotNovelty]]]" = field(default_factory=dict)
     measured: "list[MeasuredMineral]" = field(default_factory=list)
 
     def add(self, what: str, condition: str, method: str, said: Said) -> None:
@@ -129,6 +133,8 @@ def perovskite_figures(found: Found) -> Iterator[Figure]:
         yield from _library_figures(found.library)
     yield from _explanation_figures(found)
     yield from _hot_figures(found.hot)
+    for network, novelties in found.hot_novelty.items():
+        yield from _novelty_figures(network, novelties)
     if found.measured:
         yield figure_of_items(
             "measured_minerals",
@@ -285,6 +291,20 @@ def _hot_figures(hot: "Sequence[Sequence[HotStructure]]") -> Iterator[Figure]:
                 f"{name}_{end}",
                 float(np.mean(values)),
                 f"CaTiO3 so far on its way to the cubic structure: {meaning}",
+            )
+
+
+def _novelty_figures(network: str, entries: "Sequence[Sequence[HotNovelty]]") -> Iterator[Figure]:
+    for cases in zip(*entries, strict=True):
+        name = f"agent_{network}_hot_perovskite_{cases[0].relaxed_by * 100:.0f}_percent"
+        for end, values, meaning in (
+            ("novelty", [one.novelty for one in cases], "novelty"),
+            ("more_novel_than", [one.share_less for one in cases], "share of real structures less"),
+        ):
+            yield Figure(
+                f"{name}_{end}",
+                float(np.mean(values)),
+                f"CaTiO3 so far on its way to the cubic structure, to the agent: {meaning}",
             )
 
 

@@ -29,6 +29,7 @@ from phasepilot.models.benchmarks.perovskite_cases import (
     agent_answers,
     explained,
     hot_case,
+    hot_novelty,
     library_case,
     measured_case,
 )
@@ -333,6 +334,8 @@ class Runs:
             for condition, rows in ((OURS, ~is_new), (OURS_NEW, is_new)):
                 if rows.any():
                     self._add(condition, name, np.flatnonzero(rows), said[rows])
+            novelty = hot_novelty(estimator, data, default_rng([self.seed, 2]))
+            self.found.hot_novelty.setdefault(name, []).append(novelty)
 
     def _compare(
         self, condition: str, train: LabelledPatterns, patterns: FloatArray, asked: IntArray

@@ -143,6 +143,7 @@ def test_every_condition_is_answered_for_every_real_structure(
         figures
     )
     assert figures["space_group_agent_network"] > 0.8
+    assert 0 < figures["agent_network_hot_perovskite_0_percent_novelty"] <= 1
     # Of Shapley values that know nothing, as much lies on lines as lines take up.
     assert 0 < figures["shapley_on_lines_by_chance"] < 0.5
     assert [sheet.name for sheet in result.sheets] == ["sets", "doubt", "shapley"]
