@@ -11,13 +11,14 @@ from phasepilot.agent.sockets.remote_agent import RemoteAgent
 from phasepilot.plans.adaptive_two_theta_scan import adaptive_two_theta_scan
 from phasepilot.plans.compression_scan import compression_scan
 from phasepilot.plans.count_until_confident import count_until_confident
+from phasepilot.plans.rotation_scan import rotation_scan
 from phasepilot.plans.screening_loop import screening_loop
 
 # A first frame may wait for numba to compile, on processors that others use.
 PATIENCE_S = 240.0
 _PLANS: tuple[Any, ...] = (
     *(adaptive_two_theta_scan, compression_scan),
-    *(count_until_confident, screening_loop),
+    *(count_until_confident, rotation_scan, screening_loop),
 )
 
 

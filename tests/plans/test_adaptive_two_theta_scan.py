@@ -20,6 +20,7 @@ from bluesky.utils import FailedStatus, RunEngineInterrupted
 from experiment import Emitted, ManualClock, PausesOnce, make_beamline
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE_S
 
 from phasepilot.agent.configuration import AgentConfiguration
 from phasepilot.agent.phase_agent import PhaseAgent
@@ -266,6 +267,7 @@ def test_the_agent_judges_the_pattern_as_it_grows(run_engine: RunEngine, model: 
             step=0.05,
             coarse_step=0.1,
             advisor=agent,
+            advice_timeout_s=PATIENCE_S,
         ),
         agent,
     )
