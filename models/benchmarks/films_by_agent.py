@@ -1,7 +1,6 @@
 """What the agent's own classifiers say of the films that Oviedo et al. classify."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.random import default_rng
@@ -91,6 +90,6 @@ def _trained_on_films(
     return np.asarray(answer == truth)
 
 
-def _of_classes(space_groups: FloatArray, class_of_group: IntArray) -> Any:
+def _of_classes(space_groups: FloatArray, class_of_group: IntArray) -> FloatArray:
     """Return the sums over the groups of each class, shape (n_films, n_classes)."""
-    return space_groups @ np.eye(class_of_group.max() + 1)[class_of_group]
+    return np.asarray(space_groups @ np.eye(class_of_group.max() + 1)[class_of_group])
