@@ -97,8 +97,8 @@ def card_path(name: str) -> Path:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UnknownModelError(
-            f"the model must be one of {names} or the path of a card, but is {name!r}.{hint} Cards"
-            f" in the folder that {MODELS_VARIABLE} names are found by their names, too."
+            f"the model must be one of {names}, of the cards in the folder that {MODELS_VARIABLE}"
+            f" names, or the path of a card, but is {name!r}.{hint}"
         )
     if name not in _card_names(".json"):
         return _own_cards()[name]

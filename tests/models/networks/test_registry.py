@@ -75,7 +75,8 @@ def test_an_unknown_name_is_answered_with_the_choices(name: str, hint: str) -> N
     with pytest.raises(UnknownModelError) as caught:
         load_model(name)
     assert str(caught.value) == (
-        f"the model must be one of {model_names()} or the path of a card, but is {name!r}.{hint}"
+        f"the model must be one of {model_names()}, of the cards in the folder that"
+        f" PHASEPILOT_MODELS names, or the path of a card, but is {name!r}.{hint}"
     )
 
 
