@@ -8,6 +8,7 @@ from phasepilot.agent.errors import ConfigurationError
 from phasepilot.agent.frame_settings import AssetSettings, IgnoreSettings, ImageSettings
 from phasepilot.agent.steering import SteeringSettings
 from phasepilot.models.networks.registry import DEFAULT_MODEL
+from phasepilot.models.refused_entries import refused_entries
 from phasepilot.models.tracking.phase_state import TrackerSettings
 
 
@@ -102,10 +103,7 @@ class AgentConfiguration(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            entries = "; ".join(
-                f"{'.'.join(map(str, entry['loc'])) or 'all together'}: {entry['msg']}"
-                for entry in error.errors()
-            )
+            entries = refused_entries(error, whole="all together")
             raise ConfigurationError(
                 f"the agent's configuration must be complete and consistent, but {entries}."
             ) from error

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phasepilot.models.errors import WeightsError
+from phasepilot.models.refused_entries import refused_entries
 
 # Networks of powder patterns end in .json alone; see `registry`.
 LATTICE_CARD_SUFFIX = ".lattice.json"
@@ -52,7 +53,13 @@ def read_lattice_card(path: Path) -> LatticeModelCard:
     """
     try:
         return LatticeModelCard.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+    except ValidationError as error:
+        entries = refused_entries(error, whole="the file", at_most=3)
+        raise WeightsError(
+            f"a card of a network of spot lattices must be a JSON file, but {path} is none that"
+            f" `phasepilot train-lattice` writes ({entries}); reinstall phasepilot, or train again."
+        ) from error
+    except OSError as error:
         raise WeightsError(
             "a card of a network of spot lattices must be a JSON file, but"
             f" {path} could not be read as one ({error}); reinstall phasepilot, or train again."

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from phasepilot.models.errors import WeightsError
 from phasepilot.models.log_q import LogQGrid
 from phasepilot.models.preprocessing.configuration import Preprocessing
+from phasepilot.models.refused_entries import refused_entries
 
 _SHA256 = "^[0-9a-f]{64}$"
 
@@ -74,7 +75,13 @@ def read_card(path: Path) -> ModelCard:
     """
     try:
         return ModelCard.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+    except ValidationError as error:
+        entries = refused_entries(error, whole="the file", at_most=3)
+        raise WeightsError(
+            f"a model card must be a JSON file, but {path} is none that `phasepilot train` writes"
+            f" ({entries}); reinstall phasepilot, or train the network again."
+        ) from error
+    except OSError as error:
         raise WeightsError(
             f"a model card must be a JSON file, but {path} could not be read as one ({error});"
             " reinstall phasepilot, or train the network again."

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from phasepilot.models.errors import TrainingError
 from phasepilot.models.preprocessing.configuration import Preprocessing
+from phasepilot.models.refused_entries import refused_entries
 
 OPEN_LICENCES = (
     "CC-BY-4.0",
@@ -262,10 +263,7 @@ def _checked(path: Path, content: Any) -> TrainingConfiguration:
     try:
         return TrainingConfiguration.model_validate(content)
     except ValidationError as error:
-        entries = "; ".join(
-            f"{'.'.join(map(str, entry['loc'])) or 'file'}: {entry['msg']}"
-            for entry in error.errors()
-        )
+        entries = refused_entries(error, whole="file")
         raise TrainingError(
             f"{path} must describe a training run, but has {entries};"
             " examples/train_pilotnet.yaml shows every entry."

@@ -27,6 +27,7 @@ from phasepilot.models.diffraction.powder.quantity import (
     within,
 )
 from phasepilot.models.errors import RecipeError
+from phasepilot.models.refused_entries import refused_entries
 
 MAX_CHEBYSHEV_TERMS = 8
 MAX_EMISSION_LINES = 2
@@ -381,10 +382,7 @@ def _read(name: str, text: str) -> Recipe:
             " see a shipped one with `phasepilot recipes NAME`."
         ) from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'the recipe'}: {problem['msg']}"
-            for problem in error.errors()[:5]
-        )
+        problems = refused_entries(error, whole="the recipe", at_most=5)
         raise RecipeError(
             f"{name} does not fit a recipe ({problems}); compare with a shipped one:"
             " `phasepilot recipes NAME`."
