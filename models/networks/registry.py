@@ -50,7 +50,8 @@ def model_names() -> list[str]:
 def _own_cards() -> dict[str, Path]:
     """Return the cards in the user's folder by name; a folder that is not there holds none."""
     folder = os.environ.get(MODELS_VARIABLE)
-    return {} if not folder else {path.stem: path for path in Path(folder).glob("*.json")}
+    cards = [] if not folder else Path(folder).glob("*.json")
+    return {path.stem: path for path in cards if "." not in path.stem}
 
 
 def _card_names(suffix: str) -> list[str]:
